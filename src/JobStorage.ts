@@ -1,0 +1,358 @@
+/**
+ * The storage seam: what a database must do to be a job queue.
+ *
+ * `JobQueue` and `Worker` use the service; each storage module provides it as a Layer. Values that cross the seam are
+ * plain: strings, JSON text, epoch milliseconds. Every operation takes and returns batches in the same order, is atomic
+ * per item (`insert` as a whole), and may be repeated after a lost reply without doing anything twice.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { StorageError } from "./JobError.js"
+
+/**
+ * `scheduled` (due later) → `pending` → `running` → `completed` | `failed` | `cancelled`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type State = "scheduled" | "pending" | "running" | "completed" | "failed" | "cancelled"
+
+/**
+ * A job row. Times are epoch milliseconds; `payload`, `result` and `failure` are JSON text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JobRow {
+  /** A UUIDv7 unless the caller chose it: ids sort in enqueue order. */
+  readonly id: string
+  readonly name: string
+  readonly queue: string
+  readonly state: State
+  /** Higher first; int32. */
+  readonly priority: number
+  readonly payload: string
+  readonly runAt: number
+  /** Attempts used in this generation, the running one included. */
+  readonly attempt: number
+  readonly maxAttempts: number
+  /** Leases lost in this generation because a process vanished. */
+  readonly crashes: number
+  /** 1, and one more for each `rerun`. */
+  readonly generation: number
+  /** The fencing token: grows with each claim and with each change made over a holder's head. */
+  readonly token: number
+  /** The worker that holds the job, while running. */
+  readonly owner: string | null
+  readonly leaseUntil: number | null
+  readonly cancelRequested: boolean
+  readonly uniqueKey: string | null
+  readonly tags: ReadonlyArray<string>
+  readonly result: string | null
+  readonly failure: string | null
+  readonly progress: number | null
+  readonly progressMessage: string | null
+  /** W3C trace context of the enqueuing span. */
+  readonly traceparent: string | null
+  readonly enqueuedAt: number
+  readonly startedAt: number | null
+  readonly finishedAt: number | null
+}
+
+/**
+ * When a job becomes due: `delay` milliseconds from now by the store's clock, or at an absolute instant.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Due = { readonly delay: number } | { readonly runAt: number }
+
+/**
+ * A row to insert.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NewJob {
+  readonly id: string
+  readonly name: string
+  readonly queue: string
+  readonly priority: number
+  readonly payload: string
+  readonly due: Due
+  readonly maxAttempts: number
+  readonly uniqueKey: string | null
+  readonly tags: ReadonlyArray<string>
+  readonly traceparent: string | null
+}
+
+/**
+ * - `inserted`: the row is there now (also when a repeat finds its own earlier row, same id and name)
+ * - `duplicate`: an unfinished job of that name holds the unique key; `id` is the holder's
+ * - `conflict`: the id belongs to a job of another name; nothing was written for this item
+ *
+ * `created` is false when the row was already there before this call.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Inserted {
+  readonly id: string
+  readonly answer: "inserted" | "duplicate" | "conflict"
+  readonly created: boolean
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClaimRequest {
+  /** Only jobs of these names. */
+  readonly names: ReadonlyArray<string>
+  /** Only these queues; all when undefined. */
+  readonly queues?: ReadonlyArray<string> | undefined
+  /** None of these queues. */
+  readonly exceptQueues?: ReadonlyArray<string> | undefined
+  readonly limit: number
+  readonly owner: string
+  /** Lease length in milliseconds. */
+  readonly lease: number
+}
+
+/**
+ * Names one hold on one job.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hold {
+  readonly id: string
+  readonly token: number
+}
+
+/**
+ * How an attempt ended. Accepted only while `(id, token)` still holds a running row; when that very outcome is already
+ * recorded under this token (a repeat after a lost reply) the answer is accepted too.
+ *
+ * `retry`, `snooze` and `release` of a job whose cancellation was requested end it as cancelled.
+ * `snooze` and `release` give the attempt back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome =
+  & Hold
+  & (
+    | { readonly to: "complete"; readonly result: string | null }
+    | { readonly to: "retry"; readonly delay: number; readonly failure: string }
+    | { readonly to: "fail"; readonly failure: string }
+    | { readonly to: "cancel" }
+    | { readonly to: "snooze"; readonly delay: number }
+    | { readonly to: "release" }
+  )
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SweepRequest {
+  /** At most this many rows per kind of work in one call. */
+  readonly limit: number
+  /** A job whose process vanished this many times in one generation ends as failed. */
+  readonly crashLimit: number
+  /** The failure recorded then, as JSON text. */
+  readonly crashFailure: string
+  /** Milliseconds that finished rows are kept; undefined keeps them for ever. */
+  readonly retention: { readonly [S in "completed" | "failed" | "cancelled"]?: number | undefined }
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Swept {
+  /** Expired leases put back to pending. */
+  readonly rescued: number
+  /** Expired leases ended as failed (crash limit or last attempt) or cancelled. */
+  readonly ended: number
+  /** Finished rows removed. */
+  readonly removed: number
+}
+
+/**
+ * What `list` and the operator actions select. Every member narrows.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Filter {
+  readonly states?: ReadonlyArray<State> | undefined
+  readonly queues?: ReadonlyArray<string> | undefined
+  readonly names?: ReadonlyArray<string> | undefined
+  readonly tag?: string | undefined
+  /** Enqueued at or after this instant. */
+  readonly from?: number | undefined
+  /** Enqueued before this instant. */
+  readonly until?: number | undefined
+}
+
+/**
+ * One page, in ascending id order, of rows whose id is greater than `after`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PageRequest {
+  readonly filter: Filter
+  readonly after?: string | undefined
+  readonly limit: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Count {
+  readonly queue: string
+  readonly state: State
+  readonly count: number
+}
+
+/**
+ * What a storage can do beyond the seam's minimum.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Capabilities {
+  /** A short name for logs, for example `postgres`. */
+  readonly storage: string
+  /** Enqueues and completions join the SQL transaction the caller has open. */
+  readonly transactional: boolean
+  /** `wakeups` is more than an empty stream. */
+  readonly pushWakeups: boolean
+  /** Due times and leases are judged by the database's clock rather than Effect's. */
+  readonly storeClock: boolean
+  /** Survives the end of the process. */
+  readonly durable: boolean
+}
+
+/**
+ * The driver interface that every storage implements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Service {
+  readonly capabilities: Capabilities
+
+  /** One write, all or nothing, in the caller's transaction where there is one. An ordinary conflict never aborts it. */
+  readonly insert: (jobs: ReadonlyArray<NewJob>) => Effect.Effect<ReadonlyArray<Inserted>, StorageError>
+
+  /**
+   * Takes the best pending rows (priority high first, then `runAt`, then id) of known names in unpaused queues:
+   * state running, attempt and token up by one, lease set. Never more than `limit`, returned in that order.
+   */
+  readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<JobRow>, StorageError>
+
+  /** Due scheduled rows → pending, at most `limit`; answers how many, and in how many milliseconds the next is due. */
+  readonly promote: (
+    limit: number
+  ) => Effect.Effect<{ readonly promoted: number; readonly nextIn: number | undefined }, StorageError>
+
+  readonly settle: (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<boolean>, StorageError>
+
+  /** Extends leases to `lease` milliseconds from now; `lost` when the hold is no longer good. */
+  readonly renew: (
+    holds: ReadonlyArray<Hold>,
+    lease: number
+  ) => Effect.Effect<ReadonlyArray<"held" | "lost" | "cancelRequested">, StorageError>
+
+  /** Progress of a running job; false when the hold is no longer good. */
+  readonly progress: (
+    hold: Hold,
+    progress: number,
+    message: string | null
+  ) => Effect.Effect<boolean, StorageError>
+
+  readonly sweep: (request: SweepRequest) => Effect.Effect<Swept, StorageError>
+
+  /** Pending and scheduled → cancelled at once; running → marked, and its worker interrupts it. */
+  readonly cancel: (
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<"cancelled" | "requested" | "finished" | "notFound">, StorageError>
+
+  /**
+   * Finished → pending as a new generation: attempts, crashes, failure, result and progress cleared, `maxAttempts`
+   * kept. `duplicate` when an unfinished job now holds the row's unique key.
+   */
+  readonly rerun: (
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<"rerun" | "unfinished" | "duplicate" | "notFound">, StorageError>
+
+  /** Moves the due time of pending and scheduled rows. */
+  readonly reschedule: (
+    ids: ReadonlyArray<string>,
+    due: Due
+  ) => Effect.Effect<ReadonlyArray<"rescheduled" | "running" | "finished" | "notFound">, StorageError>
+
+  /** Deletes rows that are not running. */
+  readonly remove: (
+    ids: ReadonlyArray<string>
+  ) => Effect.Effect<ReadonlyArray<"removed" | "running" | "notFound">, StorageError>
+
+  /** The rows that exist, in no particular order. */
+  readonly get: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<JobRow>, StorageError>
+
+  readonly list: (page: PageRequest) => Effect.Effect<ReadonlyArray<JobRow>, StorageError>
+
+  /** Only combinations that have rows. */
+  readonly counts: Effect.Effect<ReadonlyArray<Count>, StorageError>
+
+  /** No claim that begins after this returns takes a job of the queue. Durable; harmless when repeated. */
+  readonly pauseQueue: (queue: string) => Effect.Effect<void, StorageError>
+
+  readonly resumeQueue: (queue: string) => Effect.Effect<void, StorageError>
+
+  readonly pausedQueues: Effect.Effect<ReadonlyArray<string>, StorageError>
+
+  /** Removes finished rows of these states older than `age` milliseconds, at most `limit`; answers how many. */
+  readonly prune: (
+    states: ReadonlyArray<"completed" | "failed" | "cancelled">,
+    age: number,
+    limit: number
+  ) => Effect.Effect<number, StorageError>
+
+  /** Names of queues that have just got due work. A hint only: it may miss, repeat or lie. Ends never by itself. */
+  readonly wakeups: Stream.Stream<string, StorageError>
+}
+
+/**
+ * The storage service.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class JobStorage extends Context.Tag("dbjobq/JobStorage")<JobStorage, Service>() {}
+
+/**
+ * The capability of a storage whose writes join a transaction. Only storages that have it provide this tag, so asking
+ * for `JobQueue.withTransaction` or a transactional handler on another storage does not compile.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Transactional extends Context.Tag("dbjobq/JobStorage/Transactional")<Transactional, {
+  /**
+   * Runs the effect in one transaction of the storage's database; a failing COMMIT is a `StorageError`. Nested calls
+   * are savepoints.
+   */
+  readonly withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, R>
+  /** Whether the running fiber is inside a transaction. */
+  readonly inTransaction: Effect.Effect<boolean>
+  /** Runs the effect outside any transaction the fiber may have inherited. */
+  readonly detached: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}>() {}

@@ -1,0 +1,48 @@
+/** From a Cause to the failure that is stored: structural, sanitised and bounded. */
+import * as Predicate from "effect/Predicate"
+import type * as Failure from "../Failure.js"
+
+const maxName = 200
+const maxMessage = 2_000
+const maxStack = 8_000
+
+// NUL, and surrogates without their other half, are refused by some databases; both regular expressions are linear
+const unstorable =
+  /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g
+
+const text = (value: string, max: number): string => value.slice(0, max).replace(unstorable, "\uFFFD")
+
+const read = (value: unknown, key: string): string | undefined => {
+  // a getter of a hostile error may throw
+  try {
+    const found = Predicate.hasProperty(value, key) ? value[key] : undefined
+    return typeof found === "string" ? found : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What can be said of any thrown or failed value. */
+export const make = (
+  kind: Failure.Kind,
+  value: unknown,
+  error?: unknown
+): Failure.Encoded => {
+  const stack = read(value, "stack")
+  const message = typeof value === "string" ? value : (read(value, "message") ?? `a ${value === null ? "null" : typeof value} was thrown`)
+  return {
+    v: 1,
+    kind,
+    name: text(read(value, "_tag") ?? read(value, "name") ?? "Error", maxName),
+    message: text(message, maxMessage),
+    ...(stack === undefined ? {} : { stack: text(stack, maxStack) }),
+    ...(error === undefined ? {} : { error })
+  }
+}
+
+export const stated = (kind: Failure.Kind, name: string, message: string): Failure.Encoded => ({
+  v: 1,
+  kind,
+  name: text(name, maxName),
+  message: text(message, maxMessage)
+})

@@ -1,0 +1,46 @@
+/** Rules for option values; each answers what is wrong, or nothing. */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { InvalidOption } from "../JobError.js"
+
+const namePattern = /^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,99}$/
+
+/** Names of jobs and queues: an allow-list that every database compares byte by byte. */
+export const name = (field: string, value: string): InvalidOption | undefined =>
+  namePattern.test(value)
+    ? undefined
+    : new InvalidOption({ field, rule: "must be 1 to 100 of A-Z a-z 0-9 _ . : / - and not begin with punctuation" })
+
+export const int = (field: string, value: number, min: number, max: number): InvalidOption | undefined =>
+  Number.isInteger(value) && value >= min && value <= max
+    ? undefined
+    : new InvalidOption({ field, rule: `must be a whole number from ${min} to ${max}` })
+
+export const priority = (field: string, value: number): InvalidOption | undefined =>
+  int(field, value, -2_147_483_648, 2_147_483_647)
+
+const maxMillis = 8_640_000_000_000_000
+
+/** Milliseconds of a duration, or what is wrong with it. */
+export const millis = (field: string, input: Duration.DurationInput, min = 0): number | InvalidOption => {
+  const wrong = new InvalidOption({ field, rule: `must be a finite duration of at least ${min} ms` })
+  // decodeUnknown reads a negative duration as zero, which would hide the mistake
+  const negative = typeof input === "number"
+    ? !(input >= 0)
+    : typeof input === "string"
+    ? input.trim().startsWith("-")
+    : typeof input === "bigint" && input < 0n
+  if (negative) return wrong
+  const value = Option.map(Duration.decodeUnknown(input), Duration.toMillis)
+  return Option.isSome(value) && value.value >= min && value.value <= maxMillis ? value.value : wrong
+}
+
+export const orThrow = (refusal: InvalidOption | undefined): void => {
+  if (refusal !== undefined) throw refusal
+}
+
+export const millisOrThrow = (field: string, input: Duration.DurationInput, min = 0): number => {
+  const value = millis(field, input, min)
+  if (typeof value !== "number") throw value
+  return value
+}

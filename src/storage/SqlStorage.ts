@@ -1,0 +1,62 @@
+/**
+ * Jobs in a table of the application's own database, through any `SqlClient` of a supported dialect (SQLite,
+ * PostgreSQL). Enqueues and completions join the transaction the caller has open.
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { StorageError } from "../JobError.js"
+import type { JobStorage, Transactional } from "../JobStorage.js"
+import { orThrow } from "../internal/option.js"
+import * as Migrations from "./sql/migrations.js"
+import * as Service from "./sql/service.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Create and upgrade the tables when the layer is built; default true. */
+  readonly migrate?: boolean | undefined
+  /** Whose clock judges due times and leases; default `store` on PostgreSQL. SQLite always uses Effect's. */
+  readonly clock?: "store" | "effect" | undefined
+  /** PostgreSQL only: the schema of the tables, created when missing; the connection's default when absent. */
+  readonly schema?: string | undefined
+}
+
+/**
+ * Builds the storage on the `SqlClient` in the context.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options = {}
+): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError, SqlClient.SqlClient> => {
+  orThrow(Service.checkSchema(options.schema))
+  return Effect.flatMap(SqlClient.SqlClient, (sql) => Service.make({ ...options, sql }))
+}
+
+/**
+ * The storage as a layer on the application's `SqlClient`. Without push wake-ups: `PgStorage.layerClient` has them.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options = {}
+): Layer.Layer<JobStorage | Transactional, StorageError, SqlClient.SqlClient> => Layer.effectContext(make(options))
+
+/**
+ * The SQL that creates the tables, for those who run their migrations by hand (with `migrate: false`).
+ *
+ * @since 0.1.0
+ * @category migrations
+ */
+export const migrationSql = (dialect: "pg" | "sqlite", schema?: string): string => {
+  orThrow(Service.checkSchema(schema))
+  return Migrations.text(dialect, dialect === "pg" ? schema : undefined)
+}

@@ -1,0 +1,91 @@
+/**
+ * Jobs in a SQLite file: durable, no server, one machine.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import * as Exit from "effect/Exit"
+import { StorageError } from "../JobError.js"
+import type { JobStorage, Transactional } from "../JobStorage.js"
+import { retryContention, storageError } from "./sql/db.js"
+import { isContention } from "./sql/isTransient.js"
+import * as Service from "./sql/service.js"
+import { checkVersion } from "./sql/version.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The path of the file, created when missing; `:memory:` for a queue that ends with the process. */
+  readonly filename: string
+  /** `full` survives a power cut; `normal` may lose the last commits then, never the file. Default `full`. */
+  readonly synchronous?: "full" | "normal" | undefined
+  /** Create and upgrade the tables when the layer is built; default true. */
+  readonly migrate?: boolean | undefined
+}
+
+const open = (filename: string) =>
+  Effect.gen(function*() {
+    const outer = yield* Effect.scope
+    const scope = yield* Scope.make()
+    // the driver throws from its constructor: a locked or missing file would be a defect
+    const client = yield* SqliteClient.make({ filename }).pipe(
+      Effect.provideService(Scope.Scope, scope),
+      Effect.catchAllDefect((defect) => Effect.fail(storageError("open", defect))),
+      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+    )
+    yield* Scope.addFinalizerExit(outer, (exit) => Scope.close(scope, exit))
+    return client
+  })
+
+const build = (options: Options) =>
+  Effect.gen(function*() {
+    const client = yield* retryContention(open(options.filename), (error) => isContention(error.cause))
+    const sql = client.withoutTransforms()
+    const version = yield* Effect.mapError(
+      sql<{ readonly version: string }>`SELECT sqlite_version() AS version`,
+      (error) => storageError("open", error)
+    )
+    yield* checkVersion(version[0]?.version ?? "unknown")
+    const full = options.synchronous !== "normal"
+    // a short wait only: it blocks the event loop, the rest of the waiting is done in Effect
+    yield* Effect.mapError(
+      Effect.zipRight(sql`PRAGMA busy_timeout = 50`, full ? sql`PRAGMA synchronous = FULL` : sql`PRAGMA synchronous = NORMAL`),
+      (error) => storageError("open", error)
+    )
+    const context = yield* Service.make({
+      sql: client,
+      migrate: options.migrate,
+      durable: options.filename !== ":memory:" && options.filename !== ""
+    })
+    return Context.add(context, SqlClient.SqlClient, client)
+  })
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError> =>
+  Layer.scopedContext(build(options)).pipe(Layer.provide(Reactivity.layer))
+
+/**
+ * The same with options from the application's configuration.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError | ConfigError> =>
+  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))

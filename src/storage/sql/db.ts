@@ -1,0 +1,196 @@
+/** What every statement file needs: the client, the table names, the clock and the error mapping. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import { SqlError } from "@effect/sql/SqlError"
+import type * as Statement from "@effect/sql/Statement"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { StorageError } from "../../JobError.js"
+import { describe, isContention, isTransient } from "./isTransient.js"
+
+export type Dialect = "pg" | "sqlite"
+
+export interface Db {
+  readonly sql: SqlClient.SqlClient
+  readonly dialect: Dialect
+  readonly storeClock: boolean
+  readonly schema: string | undefined
+  /** The NOTIFY channel; undefined where the store has none. */
+  readonly channel: string | undefined
+  readonly jobs: Statement.Fragment
+  readonly queues: Statement.Fragment
+  /** The present, as an SQL expression that an index condition may use. */
+  readonly now: Effect.Effect<Statement.Fragment>
+  readonly skipLocked: Statement.Fragment
+  /** `column` is one of the list. */
+  readonly among: (column: string, list: ReadonlyArray<string>) => Statement.Fragment
+  /** `id` is one of the query's rows; the query runs once and its locks are taken first. */
+  readonly idIn: (query: Statement.Fragment) => Statement.Fragment
+  /** Runs one statement, or a few that may be repeated, retrying while other writers are in the way. */
+  readonly run: <A>(
+    operation: string,
+    effect: Effect.Effect<A, SqlError | StorageError>
+  ) => Effect.Effect<A, StorageError>
+  /** The same in one transaction. */
+  readonly atomic: <A>(
+    operation: string,
+    effect: Effect.Effect<A, SqlError | StorageError>
+  ) => Effect.Effect<A, StorageError>
+  readonly withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, R>
+}
+
+/** Real time, also under TestClock: waits for other processes are not simulated. */
+export const liveClock = Clock.make()
+
+export const storageError = (operation: string, cause: unknown): StorageError =>
+  cause instanceof StorageError ? cause : new StorageError({
+    operation,
+    message: `${operation}: ${describe(cause)}`,
+    isTransient: isTransient(cause),
+    cause
+  })
+
+export const inTransaction: Effect.Effect<boolean> = Effect.map(
+  Effect.serviceOption(SqlClient.TransactionConnection),
+  Option.isSome
+)
+
+export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.mapInputContext(effect, (context: Context.Context<R>) => {
+    if (!context.unsafeMap.has(SqlClient.TransactionConnection.key)) return context
+    const services = new Map(context.unsafeMap)
+    services.delete(SqlClient.TransactionConnection.key)
+    return Context.unsafeMake<R>(services)
+  })
+
+const retryFor = 10_000
+
+/** Retries while another writer is in the way; inside a transaction the caller must decide. */
+export const retryContention = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  again: (error: E) => boolean
+): Effect.Effect<A, E, R> =>
+  Effect.flatMap(inTransaction, (inside) => {
+    if (inside) return effect
+    const until = Date.now() + retryFor
+    const attempt = (pause: number): Effect.Effect<A, E, R> =>
+      Effect.catchAll(effect, (error) =>
+        again(error) && Date.now() < until
+          ? Effect.zipRight(
+            Effect.withClock(Effect.sleep(pause * (0.5 + Math.random())), liveClock),
+            attempt(Math.min(pause * 2, 250))
+          )
+          : Effect.fail(error))
+    return attempt(5)
+  })
+
+const contended = (error: StorageError): boolean => isContention(error.cause)
+
+const transactions = (sql: SqlClient.SqlClient, dialect: Dialect) => {
+  const commitFailures = new WeakSet<object>()
+  const transact = SqlClient.makeWithTransaction({
+    transactionTag: SqlClient.TransactionConnection,
+    spanAttributes: [],
+    acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
+      Scope.extend(sql.reserve, scope).pipe(
+        Effect.map((connection) => [scope, connection] as const),
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+      )),
+    begin: (connection) =>
+      connection.executeUnprepared(dialect === "sqlite" ? "BEGIN IMMEDIATE" : "BEGIN", [], undefined),
+    savepoint: (connection, id) => connection.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
+    commit: (connection) =>
+      connection.executeUnprepared("COMMIT", [], undefined).pipe(
+        // a failed COMMIT leaves SQLite inside the transaction, and the library turns the error into a defect
+        Effect.tapError((error) => {
+          commitFailures.add(error)
+          return Effect.ignore(connection.executeUnprepared("ROLLBACK", [], undefined))
+        })
+      ),
+    // after a failed BEGIN there is nothing to roll back, and saying so would hide the reason
+    rollback: (connection) => Effect.ignore(connection.executeUnprepared("ROLLBACK", [], undefined)),
+    rollbackSavepoint: (connection, id) =>
+      Effect.ignore(connection.executeUnprepared(`ROLLBACK TO SAVEPOINT effect_sql_${id}`, [], undefined))
+  })
+
+  /** `begun` tells a BEGIN that failed (the body never ran) from all else. */
+  const once = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => {
+      let begun = false
+      let failed: Cause.Cause<E> | undefined
+      const body = Effect.suspend(() => {
+        begun = true
+        return Effect.catchAllCause(effect, (cause) => {
+          failed = cause
+          return Effect.fail(new SqlError({ cause: undefined, message: "rolled back" }))
+        })
+      })
+      return Effect.catchAllCause(transact(body), (cause): Effect.Effect<never, E | StorageError> => {
+        if (failed !== undefined) return Effect.failCause(failed)
+        const failure = Cause.failureOrCause(cause)
+        if (Either.isLeft(failure)) return Effect.fail(storageError(begun ? "commit" : "begin", failure.left))
+        for (const defect of Cause.defects(cause)) {
+          if (typeof defect === "object" && defect !== null && commitFailures.has(defect)) {
+            return Effect.fail(storageError("commit", defect))
+          }
+        }
+        return Effect.failCause(failure.right)
+      })
+    })
+
+  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
+    retryContention(once(effect), (error) =>
+      error instanceof StorageError && error.operation === "begin" && contended(error))
+}
+
+/** @internal */
+export const make = (options: {
+  readonly sql: SqlClient.SqlClient
+  readonly dialect: Dialect
+  readonly storeClock: boolean
+  readonly schema: string | undefined
+}): Db => {
+  // a user's name transforms would rename our columns and the keys inside our JSON
+  const sql = options.sql.withoutTransforms()
+  const pg = options.dialect === "pg"
+  const table = (name: string) => sql.literal(qualified(name, options.schema))
+  const withTransaction = transactions(options.sql, options.dialect)
+  const run: Db["run"] = (operation, effect) =>
+    retryContention(
+      effect.pipe(
+        Effect.mapError((error) => storageError(operation, error)),
+        Effect.catchAllDefect((defect) => Effect.fail(storageError(operation, defect)))
+      ),
+      contended
+    )
+  // a scalar subquery is evaluated once, so the volatile clock does not keep an index from being used
+  const storeNow = sql.literal("(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
+  return {
+    sql,
+    dialect: options.dialect,
+    storeClock: pg && options.storeClock,
+    schema: options.schema,
+    channel: pg ? (options.schema === undefined ? "dbjobq" : `dbjobq_${options.schema}`) : undefined,
+    jobs: table("dbjobq_jobs"),
+    queues: table("dbjobq_queues"),
+    now: pg && options.storeClock
+      ? Effect.succeed(storeNow)
+      : Effect.map(Clock.currentTimeMillis, (now) => sql`CAST(${now} AS bigint)`),
+    skipLocked: sql.literal(pg ? "FOR UPDATE SKIP LOCKED" : ""),
+    among: pg
+      ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`
+      : (column, list) => sql`${sql.literal(column)} IN (SELECT value FROM json_each(${JSON.stringify(list)}))`,
+    idIn: pg ? (query) => sql`id = ANY(ARRAY(${query}))` : (query) => sql`id IN (${query})`,
+    run,
+    atomic: (operation, effect) => run(operation, withTransaction(effect)),
+    withTransaction
+  }
+}
+
+export const qualified = (name: string, schema: string | undefined): string =>
+  schema === undefined ? name : `"${schema}".${name}`

