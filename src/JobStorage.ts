@@ -280,7 +280,7 @@ export interface Service {
 
   readonly sweep: (request: SweepRequest) => Effect.Effect<Swept, StorageError>
 
-  /** Pending and scheduled → cancelled at once; running → marked, and its worker interrupts it. */
+  /** Pending and scheduled → cancelled at once (so is the answer for a row that is cancelled already); running → marked. */
   readonly cancel: (
     ids: ReadonlyArray<string>
   ) => Effect.Effect<ReadonlyArray<"cancelled" | "requested" | "finished" | "notFound">, StorageError>

@@ -120,7 +120,7 @@ describe("Worker", () => {
       yield* TestClock.adjust("20 seconds")
       yield* Deferred.await(cleaned)
       assert.strictEqual((yield* Fiber.join(joined))._tag, "JobCancelled")
-      assert.strictEqual(yield* JobQueue.cancel(id), "finished")
+      assert.strictEqual(yield* JobQueue.cancel(id), "cancelled")
     }).pipe(Effect.provide(services)))
 
   it.scoped("a timeout interrupts the handler and is recorded as such", () =>

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { JobStorage } from "../../src/JobStorage.js"
+import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { job } from "./jobs.js"
@@ -78,6 +78,46 @@ else {
         assert.strictEqual(ids.length, 500)
       }).pipe(Effect.provide(layer))
     })
+
+    it.live("no claim commits after pauseQueue has returned", () =>
+      Effect.gen(function*() {
+        const storage = yield* JobStorage
+        yield* storage.insert(Array.from({ length: 3000 }, () => job()))
+        const claim = storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 60_000 })
+        const workers = yield* Effect.fork(Effect.all(Array.from({ length: 6 }, () => Effect.forever(claim)), {
+          concurrency: "unbounded"
+        }))
+        const running = Effect.map(storage.counts, (counts) => counts.find((count) => count.state === "running")?.count)
+        for (let round = 0; round < 5; round++) {
+          yield* Effect.sleep(30)
+          yield* storage.pauseQueue("default")
+          const before = yield* running
+          yield* Effect.sleep(30)
+          assert.strictEqual(yield* running, before)
+          yield* storage.resumeQueue("default")
+        }
+        yield* Fiber.interrupt(workers)
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() }))), 20_000)
+
+    it.live("a refused unique key does not abort the caller's transaction", () =>
+      Effect.gen(function*() {
+        const storage = yield* JobStorage
+        const { withTransaction } = yield* Transactional
+        const first = job({ uniqueKey: "u" })
+        const answers = yield* withTransaction(Effect.gen(function*() {
+          yield* storage.insert([first])
+          const duplicate = yield* storage.insert([job({ uniqueKey: "u" })])
+          const [claimed] = yield* storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 1000 })
+          if (claimed !== undefined) {
+            yield* storage.settle([{ id: claimed.id, token: claimed.token, to: "complete", result: null }])
+          }
+          const next = yield* storage.insert([job({ uniqueKey: "u" })])
+          const rerun = yield* storage.rerun([first.id])
+          const after = yield* storage.insert([job()])
+          return [duplicate[0]?.answer, next[0]?.answer, rerun[0], after[0]?.answer]
+        }))
+        assert.deepStrictEqual(answers, ["duplicate", "inserted", "duplicate", "inserted"])
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() }))))
 
     it.live("a server that is down is a StorageError in bounded time", () =>
       Effect.gen(function*() {

@@ -4,25 +4,25 @@ import { mkdtemp, rm } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import pg from "pg"
+import type { SqlError } from "@effect/sql/SqlError"
+import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 
 export interface Server {
   readonly url: string
   readonly stop: () => Promise<void>
 }
 
-const reachable = async (url: string): Promise<boolean> => {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 })
-  // a client that is cut off after its connect must not end the run
-  client.on("error", () => {})
-  try {
-    await client.connect()
-    await client.end()
-    return true
-  } catch {
-    return false
-  }
-}
+const connected = <A>(url: string, use: (sql: PgClient.PgClient) => Effect.Effect<A, SqlError>): Promise<A> =>
+  Effect.runPromise(
+    Effect.flatMap(PgClient.PgClient, use).pipe(
+      Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 2, connectTimeout: "3 seconds" }))
+    )
+  )
+
+const reachable = (url: string): Promise<boolean> =>
+  connected(url, (sql) => sql`SELECT 1`).then(() => true, () => false)
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -79,16 +79,9 @@ export const postgres = async (): Promise<Server | undefined> => {
 
 export const randomSchema = (): string => `dbjobq_test_${randomBytes(6).toString("hex")}`
 
-export const query = async (url: string, text: string, values: ReadonlyArray<unknown> = []): Promise<Array<unknown>> => {
-  const client = new pg.Client({ connectionString: url })
-  client.on("error", () => {})
-  await client.connect()
-  try {
-    return (await client.query(text, [...values])).rows
-  } finally {
-    await client.end()
-  }
-}
+/** Statements without parameters may be several; with parameters, one. */
+export const query = (url: string, text: string, values: ReadonlyArray<string> = []): Promise<ReadonlyArray<unknown>> =>
+  connected(url, (sql) => sql.unsafe(text, [...values]))
 
-export const dropSchema = (url: string, schema: string): Promise<Array<unknown>> =>
+export const dropSchema = (url: string, schema: string): Promise<ReadonlyArray<unknown>> =>
   query(url, `DROP SCHEMA IF EXISTS "${schema}" CASCADE`)

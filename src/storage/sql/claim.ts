@@ -1,37 +1,43 @@
 import * as Effect from "effect/Effect"
-import type { Service } from "../../JobStorage.js"
+import type { ClaimRequest, Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
+import { qualified, whole } from "./db.js"
 import type { Big, RawRow } from "./row.js"
 import { byClaimOrder, decode } from "./row.js"
 
+const candidatesPg = (db: Db, request: ClaimRequest) =>
+  db.sql`SELECT ready FROM ${db.sql.literal(qualified("dbjobq_ready", db.schema))}(
+  CAST(${request.names} AS text[]), CAST(${request.queues ?? null} AS text[]),
+  CAST(${request.exceptQueues ?? null} AS text[]), CAST(${request.limit} AS integer)) AS ready`
+
+const candidatesSqlite = (db: Db, request: ClaimRequest) => {
+  const where = db.sql.and([
+    "state = 'pending'",
+    db.among("name", request.names),
+    ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
+    ...(request.exceptQueues === undefined || request.exceptQueues.length === 0
+      ? []
+      : [db.sql`NOT (${db.among("queue", request.exceptQueues)})`]),
+    db.sql`queue NOT IN (SELECT queue FROM ${db.queues} WHERE paused)`
+  ])
+  return db.sql`SELECT id FROM ${db.jobs} WHERE ${where}
+  ORDER BY priority DESC, run_at, id LIMIT ${request.limit}`
+}
+
 /** Walks the ready index only, so its cost does not grow with finished or scheduled rows. */
 export const claim = (db: Db): Service["claim"] => {
-  const { sql } = db
-  const unpaused = sql`queue NOT IN (SELECT queue FROM ${db.queues} WHERE paused)`
+  const candidates = db.dialect === "pg" ? candidatesPg : candidatesSqlite
   return (request) =>
     request.limit <= 0 || request.names.length === 0 || request.queues?.length === 0
       ? Effect.succeed([])
       : db.run(
         "claim",
-        Effect.flatMap(db.now, (now) => {
-          const where = sql.and([
-            "state = 'pending'",
-            db.among("name", request.names),
-            ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
-            ...(request.exceptQueues === undefined || request.exceptQueues.length === 0
-              ? []
-              : [sql`NOT (${db.among("queue", request.exceptQueues)})`]),
-            unpaused
-          ])
-          return sql<RawRow>`UPDATE ${db.jobs} SET
+        Effect.flatMap(db.now, (now) =>
+          db.sql<RawRow>`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
-  lease_until = ${now} + CAST(${request.lease} AS bigint), started_at = ${now}
-WHERE ${
-            db.idIn(sql`SELECT id FROM ${db.jobs} WHERE ${where}
-  ORDER BY priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`)
-          }
-RETURNING *`
-        })
+  lease_until = ${now} + CAST(${whole(request.lease)} AS bigint), started_at = ${now}
+WHERE ${db.idIn(candidates(db, request))}
+RETURNING *`)
       ).pipe(Effect.map((rows) => rows.map(decode).sort(byClaimOrder)))
 }
 

@@ -192,5 +192,8 @@ export const make = (options: {
   }
 }
 
+/** Backoff with jitter has fractions, the columns have not. */
+export const whole = (millis: number): number => Math.max(0, Math.ceil(millis))
+
 export const qualified = (name: string, schema: string | undefined): string =>
   schema === undefined ? name : `"${schema}".${name}`

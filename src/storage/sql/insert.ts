@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
 import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
+import { whole } from "./db.js"
 import { active } from "./row.js"
 
 const chunkSize = 1000
@@ -11,9 +12,9 @@ const chunkSize = 1000
 const columns =
   "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, enqueued_at"
 
-const delayOf = (job: NewJob): number | null => "delay" in job.due ? Math.max(0, job.due.delay) : null
+const delayOf = (job: NewJob): number | null => "delay" in job.due ? whole(job.due.delay) : null
 
-const runAtOf = (job: NewJob): number | null => "runAt" in job.due ? job.due.runAt : null
+const runAtOf = (job: NewJob): number | null => "runAt" in job.due ? Math.ceil(job.due.runAt) : null
 
 const selected = `v.id, v.name, v.queue,
   CASE WHEN coalesce(v.run_at, n.t + v.delay) <= n.t THEN 'pending' ELSE 'scheduled' END,

@@ -15,7 +15,6 @@ const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<str
   const jobs = qualified("dbjobq_jobs", schema)
   const queues = qualified("dbjobq_queues", schema)
   const pg = dialect === "pg"
-  // an index lives in its table's schema; SQLite and pg differ in which of the two names takes the qualifier
   const text = pg ? `text COLLATE "C"` : "text"
   const boolean = pg ? "boolean" : "integer"
   const no = pg ? "false" : "0"
@@ -70,8 +69,23 @@ const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<str
   ]
 }
 
+/**
+ * With statistics absent or from a quieter hour the planner expects few ready rows and sorts the whole backlog for each
+ * claim. Only a function can carry a planner setting without a transaction of its own.
+ */
+const createReady = (schema: string | undefined): string =>
+  `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_ready", schema)}(
+  names text[], queues text[], except_queues text[], max_rows integer
+) RETURNS SETOF text LANGUAGE sql VOLATILE SET enable_sort = off AS $dbjobq$
+  SELECT j.id FROM ${qualified("dbjobq_jobs", schema)} AS j
+  WHERE j.state = 'pending' AND j.name = ANY($1) AND ($2 IS NULL OR j.queue = ANY($2))
+    AND ($3 IS NULL OR NOT (j.queue = ANY($3)))
+    AND j.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused)
+  ORDER BY j.priority DESC, j.run_at, j.id LIMIT $4 FOR UPDATE OF j SKIP LOCKED
+$dbjobq$`
+
 const steps = (dialect: Dialect, schema: string | undefined): ReadonlyArray<Step> => [
-  { id: 1, name: "create", statements: create(dialect, schema) }
+  { id: 1, name: "create", statements: [...create(dialect, schema), ...(dialect === "pg" ? [createReady(schema)] : [])] }
 ]
 
 const ledger = (schema: string | undefined): string =>

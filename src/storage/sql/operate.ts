@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import type { Due, Service, State } from "../../JobStorage.js"
 import type { Db } from "./db.js"
-import { detached } from "./db.js"
+import { detached, whole } from "./db.js"
 import { isLockTimeout, isUniqueViolation } from "./isTransient.js"
 import { active } from "./row.js"
 
@@ -37,7 +37,9 @@ RETURNING id, state`
       return ids.map((id) => {
         const state = changed.get(id)
         if (state !== undefined) return state === "running" ? "requested" : "cancelled"
-        return others.has(id) ? "finished" : "notFound"
+        const other = others.get(id)
+        // a repeat after a lost reply finds its own work
+        return other === undefined ? "notFound" : other === "cancelled" ? "cancelled" : "finished"
       })
     })
   )
@@ -74,8 +76,8 @@ export const rerun = (db: Db): Service["rerun"] => (ids) =>
 
 const dueAt = (db: Db, due: Due, now: ReturnType<Db["among"]>) =>
   "runAt" in due
-    ? db.sql`CAST(${due.runAt} AS bigint)`
-    : db.sql`${now} + CAST(${Math.max(0, due.delay)} AS bigint)`
+    ? db.sql`CAST(${Math.ceil(due.runAt)} AS bigint)`
+    : db.sql`${now} + CAST(${whole(due.delay)} AS bigint)`
 
 export const reschedule = (db: Db): Service["reschedule"] => (ids, due) =>
   ids.length === 0 ? Effect.succeed([]) : db.run(

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
+import { whole } from "./db.js"
 import type { Big } from "./row.js"
 
 const key = (id: string, token: Big): string => `${token} ${id}`
@@ -17,7 +18,7 @@ export const renew = (db: Db): Service["renew"] => (holds, lease) => {
     "renew",
     Effect.flatMap(db.now, (now) =>
       sql<{ readonly id: string; readonly token: Big; readonly cancel_requested: boolean | number }>`UPDATE ${db.jobs}
-SET lease_until = ${now} + CAST(${lease} AS bigint)
+SET lease_until = ${now} + CAST(${whole(lease)} AS bigint)
 FROM ${values}
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   AND id = v.k AND token = v.held AND owner IS NOT NULL

@@ -1,10 +1,11 @@
 import * as Effect from "effect/Effect"
 import type { Outcome, Service, State } from "../../JobStorage.js"
 import type { Db } from "./db.js"
+import { whole } from "./db.js"
 import type { Big } from "./row.js"
 
 const delayOf = (outcome: Outcome): number =>
-  outcome.to === "retry" || outcome.to === "snooze" ? Math.max(0, outcome.delay) : 0
+  outcome.to === "retry" || outcome.to === "snooze" ? whole(outcome.delay) : 0
 
 const bodyOf = (outcome: Outcome): string | null => {
   switch (outcome.to) {

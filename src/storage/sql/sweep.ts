@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Service, State } from "../../JobStorage.js"
 import type { Db } from "./db.js"
+import { whole } from "./db.js"
 
 type Finished = "completed" | "failed" | "cancelled"
 
@@ -10,7 +11,7 @@ const removeOld = (db: Db, operation: string, state: Finished, age: number, limi
     Effect.flatMap(db.now, (now) =>
       db.sql`DELETE FROM ${db.jobs} WHERE ${
         db.idIn(db.sql`SELECT id FROM ${db.jobs}
-  WHERE state = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - CAST(${age} AS bigint)
+  WHERE state = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - CAST(${whole(age)} AS bigint)
   ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`)
       } RETURNING id`)
   ).pipe(Effect.map((rows) => rows.length))

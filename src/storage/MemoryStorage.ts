@@ -1,0 +1,584 @@
+/**
+ * A storage in the process's memory, for tests and for jobs that may be lost with the process.
+ *
+ * Time is Effect's `Clock`, so `TestClock` drives due times and leases.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Stream from "effect/Stream"
+import type * as Storage from "../JobStorage.js"
+import { JobStorage } from "../JobStorage.js"
+
+type Finished = "completed" | "failed" | "cancelled"
+
+/** A place in a heap; it counts only while its record points back at it. */
+interface Entry {
+  readonly record: Record
+  readonly heap: Heap
+  readonly priority: number
+  readonly runAt: number
+  readonly id: string
+}
+
+interface Record {
+  row: Storage.JobRow
+  entry: Entry | undefined
+}
+
+interface Heap {
+  entries: Array<Entry>
+  live: number
+  readonly before: (a: Entry, b: Entry) => boolean
+}
+
+const byBest = (a: Entry, b: Entry): boolean =>
+  a.priority !== b.priority ? a.priority > b.priority : a.runAt !== b.runAt ? a.runAt < b.runAt : a.id < b.id
+
+const byDue = (a: Entry, b: Entry): boolean => (a.runAt !== b.runAt ? a.runAt < b.runAt : a.id < b.id)
+
+const makeHeap = (before: Heap["before"]): Heap => ({ entries: [], live: 0, before })
+
+const siftUp = (heap: Heap, from: number): void => {
+  const { entries, before } = heap
+  let at = from
+  while (at > 0) {
+    const up = (at - 1) >> 1
+    const child = entries[at]
+    const parent = entries[up]
+    if (child === undefined || parent === undefined || !before(child, parent)) return
+    entries[at] = parent
+    entries[up] = child
+    at = up
+  }
+}
+
+const siftDown = (heap: Heap): void => {
+  const { entries, before } = heap
+  let at = 0
+  for (;;) {
+    let best = at
+    for (const next of [2 * at + 1, 2 * at + 2]) {
+      const a = entries[next]
+      const b = entries[best]
+      if (a !== undefined && b !== undefined && before(a, b)) best = next
+    }
+    const here = entries[at]
+    const there = entries[best]
+    if (best === at || here === undefined || there === undefined) return
+    entries[at] = there
+    entries[best] = here
+    at = best
+  }
+}
+
+const attach = (heap: Heap, record: Record): void => {
+  const { id, priority, runAt } = record.row
+  const entry: Entry = { record, heap, priority, runAt, id }
+  record.entry = entry
+  heap.live++
+  heap.entries.push(entry)
+  siftUp(heap, heap.entries.length - 1)
+}
+
+const detach = (record: Record): void => {
+  const heap = record.entry?.heap
+  if (heap === undefined) return
+  record.entry = undefined
+  heap.live--
+  // dead entries leave when they surface; rebuild when they outnumber the live ones
+  if (heap.entries.length > 2 * heap.live + 64) {
+    heap.entries = heap.entries
+      .filter((entry) => entry.record.entry === entry)
+      .sort((a, b) => (heap.before(a, b) ? -1 : heap.before(b, a) ? 1 : 0))
+  }
+}
+
+const head = (heap: Heap): Entry | undefined => {
+  for (;;) {
+    const first = heap.entries[0]
+    if (first === undefined || first.record.entry === first) return first
+    const last = heap.entries.pop()
+    if (last !== undefined && last !== first) {
+      heap.entries[0] = last
+      siftDown(heap)
+    }
+  }
+}
+
+const leadsTo = (to: Storage.Outcome["to"], state: Storage.State): boolean => {
+  switch (to) {
+    case "complete":
+      return state === "completed"
+    case "fail":
+      return state === "failed"
+    case "cancel":
+      return state === "cancelled"
+    default:
+      return state === "scheduled" || state === "pending" || state === "cancelled"
+  }
+}
+
+const isFinished = (state: Storage.State): state is Finished =>
+  state === "completed" || state === "failed" || state === "cancelled"
+
+const within = <A>(values: ReadonlyArray<A> | undefined, value: A): boolean =>
+  values === undefined || values.includes(value)
+
+const matches = (filter: Storage.Filter, row: Storage.JobRow): boolean =>
+  within(filter.states, row.state)
+  && within(filter.queues, row.queue)
+  && within(filter.names, row.name)
+  && (filter.tag === undefined || row.tags.includes(filter.tag))
+  && (filter.from === undefined || row.enqueuedAt >= filter.from)
+  && (filter.until === undefined || row.enqueuedAt < filter.until)
+
+/**
+ * A new, empty storage.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
+  const pubsub = yield* PubSub.dropping<string>(1024)
+  const records = new Map<string, Record>()
+  // pending rows by name, then queue
+  const pending = new Map<string, Map<string, Heap>>()
+  const scheduled = makeHeap(byDue)
+  const running = new Map<string, Record>()
+  // in the order they finished, so that retention looks only at the oldest
+  const finished: { readonly [S in Finished]: Map<string, Record> } = {
+    completed: new Map(),
+    failed: new Map(),
+    cancelled: new Map()
+  }
+  // holders of unique keys by name, then key
+  const holders = new Map<string, Map<string, string>>()
+  const tallies = new Map<string, Map<Storage.State, number>>()
+  const paused = new Set<string>()
+  let ids: Array<string> = []
+  let idsSorted = true
+
+  const wake = (queues: Iterable<string>): void => {
+    for (const queue of new Set(queues)) {
+      if (!paused.has(queue)) pubsub.unsafeOffer(queue)
+    }
+  }
+
+  const tally = (row: Storage.JobRow, by: 1 | -1): void => {
+    const states = tallies.get(row.queue) ?? new Map<Storage.State, number>()
+    const count = (states.get(row.state) ?? 0) + by
+    if (count > 0) states.set(row.state, count)
+    else states.delete(row.state)
+    if (states.size > 0) tallies.set(row.queue, states)
+    else tallies.delete(row.queue)
+  }
+
+  const holderOf = (name: string, key: string | null): string | undefined =>
+    key === null ? undefined : holders.get(name)?.get(key)
+
+  const enter = (record: Record): void => {
+    const { row } = record
+    tally(row, 1)
+    if (row.state === "scheduled") attach(scheduled, record)
+    else if (row.state === "running") running.set(row.id, record)
+    else if (isFinished(row.state)) finished[row.state].set(row.id, record)
+    else {
+      const queues = pending.get(row.name) ?? new Map<string, Heap>()
+      pending.set(row.name, queues)
+      const heap = queues.get(row.queue) ?? makeHeap(byBest)
+      queues.set(row.queue, heap)
+      attach(heap, record)
+    }
+    if (row.uniqueKey !== null && !isFinished(row.state)) {
+      const keys = holders.get(row.name) ?? new Map<string, string>()
+      holders.set(row.name, keys.set(row.uniqueKey, row.id))
+    }
+  }
+
+  const leave = (record: Record): void => {
+    const { row } = record
+    tally(row, -1)
+    detach(record)
+    if (row.state === "running") running.delete(row.id)
+    else if (isFinished(row.state)) finished[row.state].delete(row.id)
+    else if (row.state === "pending") {
+      const queues = pending.get(row.name)
+      if (queues?.get(row.queue)?.live === 0) queues.delete(row.queue)
+      if (queues?.size === 0) pending.delete(row.name)
+    }
+    if (row.uniqueKey !== null && !isFinished(row.state)) {
+      const keys = holders.get(row.name)
+      keys?.delete(row.uniqueKey)
+      if (keys?.size === 0) holders.delete(row.name)
+    }
+  }
+
+  const change = (record: Record, patch: Partial<Storage.JobRow>): void => {
+    leave(record)
+    record.row = { ...record.row, ...patch }
+    enter(record)
+  }
+
+  // for fields that decide neither the row's place nor its key
+  const touch = (record: Record, patch: Partial<Storage.JobRow>): void => {
+    record.row = { ...record.row, ...patch }
+  }
+
+  const drop = (record: Record): void => {
+    leave(record)
+    records.delete(record.row.id)
+  }
+
+  const held = (hold: Storage.Hold): Record | undefined => {
+    const record = running.get(hold.id)
+    return record !== undefined && record.row.token === hold.token ? record : undefined
+  }
+
+  const idle = { owner: null, leaseUntil: null } as const
+
+  const finish = (
+    record: Record,
+    now: number,
+    state: Finished,
+    patch: Partial<Storage.JobRow> = {}
+  ): void => change(record, { ...idle, ...patch, state, finishedAt: now })
+
+  const dueAt = (due: Storage.Due, now: number): Pick<Storage.JobRow, "runAt" | "state"> => {
+    const runAt = "delay" in due ? now + due.delay : due.runAt
+    return { runAt, state: runAt <= now ? "pending" : "scheduled" }
+  }
+
+  const insertOne = (job: Storage.NewJob, now: number): Storage.Inserted => {
+    const known = records.get(job.id)
+    if (known !== undefined) {
+      return { id: job.id, answer: known.row.name === job.name ? "inserted" : "conflict", created: false }
+    }
+    const holder = holderOf(job.name, job.uniqueKey)
+    if (holder !== undefined) return { id: holder, answer: "duplicate", created: false }
+    const { due, ...rest } = job
+    const record: Record = {
+      entry: undefined,
+      row: {
+        ...rest,
+        ...dueAt(due, now),
+        tags: [...job.tags],
+        attempt: 0,
+        crashes: 0,
+        generation: 1,
+        token: 0,
+        ...idle,
+        cancelRequested: false,
+        result: null,
+        failure: null,
+        progress: null,
+        progressMessage: null,
+        enqueuedAt: now,
+        startedAt: null,
+        finishedAt: null
+      }
+    }
+    records.set(job.id, record)
+    const last = ids[ids.length - 1]
+    if (last !== undefined && last >= job.id) idsSorted = false
+    ids.push(job.id)
+    enter(record)
+    return { id: job.id, answer: "inserted", created: true }
+  }
+
+  const settleOne = (outcome: Storage.Outcome, now: number): boolean => {
+    const record = records.get(outcome.id)
+    if (record === undefined || record.row.token !== outcome.token) return false
+    const { row } = record
+    // the same outcome again, after a lost reply; a token of 0 was never given to anyone
+    if (row.state !== "running") return row.token > 0 && leadsTo(outcome.to, row.state)
+    switch (outcome.to) {
+      case "complete":
+        finish(record, now, "completed", { result: outcome.result, failure: null })
+        return true
+      case "fail":
+        finish(record, now, "failed", { failure: outcome.failure })
+        return true
+      case "cancel":
+        finish(record, now, "cancelled")
+        return true
+    }
+    const back = outcome.to === "retry"
+      ? { failure: outcome.failure }
+      : { attempt: Math.max(0, row.attempt - 1) }
+    if (row.cancelRequested) finish(record, now, "cancelled", back)
+    else if (outcome.to === "release") change(record, { ...idle, ...back, state: "pending" })
+    else change(record, { ...idle, ...back, ...dueAt({ delay: outcome.delay }, now) })
+    if (record.row.state === "pending") wake([row.queue])
+    return true
+  }
+
+  const prune = (state: Finished, age: number, limit: number, now: number): number => {
+    let removed = 0
+    for (const record of finished[state].values()) {
+      if (removed >= limit || (record.row.finishedAt ?? now) > now - age) break
+      drop(record)
+      removed++
+    }
+    return removed
+  }
+
+  const sortedIds = (): ReadonlyArray<string> => {
+    if (!idsSorted || ids.length > 2 * records.size + 64) {
+      ids = Array.from(records.keys()).sort((a, b) => (a < b ? -1 : 1))
+      idsSorted = true
+    }
+    return ids
+  }
+
+  // one synchronous step: no other fiber sees a half-made change
+  const atomically = <A>(f: (now: number) => A): Effect.Effect<A> =>
+    Clock.clockWith((clock) => Effect.sync(() => f(clock.unsafeCurrentTimeMillis())))
+
+  const service: Storage.Service = {
+    capabilities: {
+      storage: "memory",
+      transactional: false,
+      pushWakeups: true,
+      storeClock: false,
+      durable: false
+    },
+
+    insert: (jobs) =>
+      atomically((now) => {
+        const answers = jobs.map((job) => insertOne(job, now))
+        wake(jobs.flatMap((job, index) =>
+          answers[index]?.created === true && records.get(job.id)?.row.state === "pending" ? [job.queue] : []
+        ))
+        return answers
+      }),
+
+    claim: (request) =>
+      atomically((now) => {
+        const heaps: Array<Heap> = []
+        for (const name of new Set(request.names)) {
+          for (const [queue, heap] of pending.get(name) ?? []) {
+            if (paused.has(queue) || !within(request.queues, queue)) continue
+            if (request.exceptQueues?.includes(queue) !== true) heaps.push(heap)
+          }
+        }
+        const rows: Array<Storage.JobRow> = []
+        while (rows.length < request.limit) {
+          let best: Entry | undefined
+          for (const heap of heaps) {
+            const first = head(heap)
+            if (first !== undefined && (best === undefined || byBest(first, best))) best = first
+          }
+          if (best === undefined) break
+          const { record } = best
+          change(record, {
+            state: "running",
+            attempt: record.row.attempt + 1,
+            token: record.row.token + 1,
+            owner: request.owner,
+            leaseUntil: now + request.lease,
+            startedAt: now,
+            progress: null,
+            progressMessage: null
+          })
+          rows.push(record.row)
+        }
+        return rows
+      }),
+
+    promote: (limit) =>
+      atomically((now) => {
+        const woken: Array<string> = []
+        for (let next = head(scheduled); next !== undefined && woken.length < limit; next = head(scheduled)) {
+          if (next.runAt > now) break
+          change(next.record, { state: "pending" })
+          woken.push(next.record.row.queue)
+        }
+        wake(woken)
+        const next = head(scheduled)
+        return { promoted: woken.length, nextIn: next === undefined ? undefined : Math.max(0, next.runAt - now) }
+      }),
+
+    settle: (outcomes) => atomically((now) => outcomes.map((outcome) => settleOne(outcome, now))),
+
+    renew: (holds, lease) =>
+      atomically((now) =>
+        holds.map((hold) => {
+          const record = held(hold)
+          if (record === undefined) return "lost"
+          touch(record, { leaseUntil: now + lease })
+          return record.row.cancelRequested ? "cancelRequested" : "held"
+        })
+      ),
+
+    progress: (hold, progress, message) =>
+      atomically(() => {
+        const record = held(hold)
+        if (record === undefined) return false
+        touch(record, { progress, progressMessage: message })
+        return true
+      }),
+
+    sweep: (request) =>
+      atomically((now) => {
+        const expired: Array<Record> = []
+        for (const record of running.values()) {
+          if (expired.length >= request.limit) break
+          if ((record.row.leaseUntil ?? now) <= now) expired.push(record)
+        }
+        const woken: Array<string> = []
+        for (const record of expired) {
+          const { row } = record
+          const over = { token: row.token + 1, crashes: row.crashes + 1 }
+          if (row.cancelRequested) finish(record, now, "cancelled", over)
+          else if (row.attempt >= row.maxAttempts || over.crashes >= request.crashLimit) {
+            finish(record, now, "failed", { ...over, failure: request.crashFailure })
+          } else {
+            change(record, { ...idle, ...over, state: "pending" })
+            woken.push(row.queue)
+          }
+        }
+        wake(woken)
+        let removed = 0
+        for (const state of ["completed", "failed", "cancelled"] as const) {
+          const keep = request.retention[state]
+          if (keep !== undefined) removed += prune(state, keep, request.limit - removed, now)
+        }
+        return { rescued: woken.length, ended: expired.length - woken.length, removed }
+      }),
+
+    cancel: (jobs) =>
+      atomically((now) =>
+        jobs.map((id) => {
+          const record = records.get(id)
+          if (record === undefined) return "notFound"
+          const { row } = record
+          if (isFinished(row.state)) return row.state === "cancelled" ? "cancelled" : "finished"
+          if (row.state === "running") {
+            touch(record, { cancelRequested: true })
+            return "requested"
+          }
+          finish(record, now, "cancelled", { token: row.token + 1 })
+          return "cancelled"
+        })
+      ),
+
+    rerun: (jobs) =>
+      atomically((now) =>
+        jobs.map((id) => {
+          const record = records.get(id)
+          if (record === undefined) return "notFound"
+          const { row } = record
+          if (!isFinished(row.state)) return "unfinished"
+          if (holderOf(row.name, row.uniqueKey) !== undefined) return "duplicate"
+          change(record, {
+            ...idle,
+            state: "pending",
+            runAt: now,
+            generation: row.generation + 1,
+            token: row.token + 1,
+            attempt: 0,
+            crashes: 0,
+            cancelRequested: false,
+            result: null,
+            failure: null,
+            progress: null,
+            progressMessage: null,
+            startedAt: null,
+            finishedAt: null
+          })
+          wake([row.queue])
+          return "rerun"
+        })
+      ),
+
+    reschedule: (jobs, due) =>
+      atomically((now) =>
+        jobs.map((id) => {
+          const record = records.get(id)
+          if (record === undefined) return "notFound"
+          if (record.row.state === "running") return "running"
+          if (isFinished(record.row.state)) return "finished"
+          change(record, dueAt(due, now))
+          if (record.row.state === "pending") wake([record.row.queue])
+          return "rescheduled"
+        })
+      ),
+
+    remove: (jobs) =>
+      atomically(() =>
+        jobs.map((id) => {
+          const record = records.get(id)
+          if (record === undefined) return "notFound"
+          if (record.row.state === "running") return "running"
+          drop(record)
+          return "removed"
+        })
+      ),
+
+    get: (jobs) =>
+      atomically(() =>
+        Array.from(new Set(jobs)).flatMap((id) => {
+          const record = records.get(id)
+          return record === undefined ? [] : [record.row]
+        })
+      ),
+
+    list: ({ after, filter, limit }) =>
+      atomically(() => {
+        const all = sortedIds()
+        let low = 0
+        let high = after === undefined ? 0 : all.length
+        while (low < high) {
+          const middle = (low + high) >> 1
+          if (after !== undefined && (all[middle] ?? "") > after) high = middle
+          else low = middle + 1
+        }
+        const rows: Array<Storage.JobRow> = []
+        for (let at = low; at < all.length && rows.length < limit; at++) {
+          const record = records.get(all[at] ?? "")
+          if (record !== undefined && matches(filter, record.row)) rows.push(record.row)
+        }
+        return rows
+      }),
+
+    counts: atomically(() =>
+      Array.from(tallies).flatMap(([queue, states]) =>
+        Array.from(states, ([state, count]) => ({ queue, state, count }))
+      )
+    ),
+
+    pauseQueue: (queue) =>
+      atomically(() => {
+        paused.add(queue)
+      }),
+
+    resumeQueue: (queue) =>
+      atomically(() => {
+        if (paused.delete(queue)) wake([queue])
+      }),
+
+    pausedQueues: atomically(() => Array.from(paused)),
+
+    prune: (states, age, limit) =>
+      atomically((now) => {
+        let removed = 0
+        for (const state of states) removed += prune(state, age, limit - removed, now)
+        return removed
+      }),
+
+    wakeups: Stream.fromPubSub(pubsub)
+  }
+  return service
+})
+
+/**
+ * The storage as a Layer; each build of it is a new, empty storage.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<JobStorage> = Layer.effect(JobStorage, make)

@@ -1,0 +1,112 @@
+/** The package as a user gets it: built, packed, and unpacked beside its peers in an empty folder. */
+import { execFile } from "node:child_process"
+import { cp, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+
+const root = fileURLToPath(new URL("../", import.meta.url))
+const exec = promisify(execFile)
+
+let base = ""
+let app = ""
+
+const node = (program: string) => exec(process.execPath, ["--input-type=module", "-e", program], { cwd: app })
+
+const importing = async (specifier: string): Promise<string> => {
+  const { stdout } = await node(`
+    try { await import(${JSON.stringify(specifier)}); console.log("imported") } catch (error) { console.log(error.code) }
+  `)
+  return stdout.trim()
+}
+
+beforeAll(async () => {
+  base = await mkdtemp(join(tmpdir(), "dbjobq-package-"))
+  // build a copy, so that dist in the repository is not pulled from under another test
+  const copy = join(base, "repo")
+  await mkdir(copy)
+  for (const name of [
+    "src",
+    "package.json",
+    "tsconfig.json",
+    "tsconfig.build.json",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md"
+  ]) {
+    await cp(join(root, name), join(copy, name), { recursive: true })
+  }
+  await symlink(join(root, "node_modules"), join(copy, "node_modules"))
+  await exec(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "tsconfig.build.json"], {
+    cwd: copy
+  })
+  const packed = await exec("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", base], { cwd: copy })
+  const [{ filename }] = JSON.parse(packed.stdout)
+
+  app = join(base, "app")
+  const modules = join(app, "node_modules")
+  await mkdir(join(modules, "dbjobq"), { recursive: true })
+  await exec("tar", ["xzf", join(base, filename), "-C", join(modules, "dbjobq"), "--strip-components=1"])
+  for (const name of await readdir(join(root, "node_modules"))) {
+    if (!name.startsWith(".") && name !== "dbjobq") {
+      await symlink(join(root, "node_modules", name), join(modules, name))
+    }
+  }
+  await writeFile(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }))
+}, 120_000)
+
+afterAll(() => rm(base, { recursive: true, force: true }))
+
+describe("package", () => {
+  it("runs a job from the built package", async () => {
+    const { stdout } = await node(`
+      import { Effect, Layer, Schema } from "effect"
+      import { Job, JobQueue, Worker } from "dbjobq"
+      import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
+
+      const Double = Job.make("Double", { payload: { n: Schema.Number }, success: Schema.Number })
+      const Main = Worker.layer([Double]).pipe(
+        Layer.provide(Double.toLayer(({ n }) => Effect.succeed(n * 2))),
+        Layer.provideMerge(JobQueue.layer),
+        Layer.provide(MemoryStorage.layer)
+      )
+      const program = Effect.flatMap(JobQueue.enqueue(Double, { n: 21 }), (id) => JobQueue.join(Double, id))
+      console.log(await Effect.runPromise(Effect.provide(program, Main)))
+    `)
+    assert.strictEqual(stdout.trim(), "42")
+  })
+
+  it("opens every public subpath", async () => {
+    const storages = (await readdir(join(root, "src/storage"))).filter((name) => name.endsWith(".ts"))
+    for (const name of storages) {
+      assert.strictEqual(await importing(`dbjobq/storage/${name.slice(0, -3)}`), "imported", name)
+    }
+    assert.strictEqual(await importing("dbjobq/JobQueue"), "imported")
+  })
+
+  it("keeps the inside closed", async () => {
+    for (const specifier of ["dbjobq/internal/id", "dbjobq/internal/worker/engine", "dbjobq/storage/sql/claim"]) {
+      assert.strictEqual(await importing(specifier), "ERR_PACKAGE_PATH_NOT_EXPORTED", specifier)
+    }
+  })
+
+  it("types a user's program", async () => {
+    await writeFile(
+      join(app, "main.ts"),
+      `
+      import { Job, JobQueue } from "dbjobq"
+      import { Schema } from "effect"
+      const Double = Job.make("Double", { payload: { n: Schema.Number }, success: Schema.Number })
+      export const good = JobQueue.enqueue(Double, { n: 1 })
+      // @ts-expect-error: the payload is a number
+      export const bad = JobQueue.enqueue(Double, { n: "1" })
+      `
+    )
+    const tsc = join(root, "node_modules/typescript/bin/tsc")
+    const options = ["--noEmit", "--strict", "--module", "NodeNext", "--target", "ES2022", "--skipLibCheck"]
+    const { stdout } = await exec(process.execPath, [tsc, ...options, "main.ts"], { cwd: app })
+    assert.strictEqual(stdout, "")
+  })
+})
