@@ -86,11 +86,11 @@ describe("Welcome", () => {
     Effect.gen(function* () {
       const mailer = yield* makeMailer(0)
       const worker = yield* makeWorker(mailer.layer)
-      yield* JobQueue.enqueue(Welcome, { to: "ann@example.com" }, { delay: "1 day" })
-      yield* TestClock.adjust("23 hours")
+      yield* JobQueue.enqueue(Welcome, { to: "ann@example.com" }, { delay: "10 minutes" })
+      yield* TestClock.adjust("9 minutes")
       yield* worker.awaitIdle
       assert.deepStrictEqual(yield* mailer.sent, [])
-      yield* TestClock.adjust("1 hour")
+      yield* TestClock.adjust("1 minute")
       yield* worker.awaitIdle
       assert.deepStrictEqual(yield* mailer.sent, ["ann@example.com"])
     }).pipe(Effect.provide(queue))

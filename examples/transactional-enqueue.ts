@@ -9,7 +9,8 @@ const Ship = Job.make("Ship", { payload: { order: Schema.Number } })
 const ShipLive = Ship.toLayer(
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
-    return ({ order }) => Effect.asVoid(Effect.orDie(sql`UPDATE orders SET shipped = 1 WHERE id = ${order}`))
+    return ({ order }: Job.Payload<typeof Ship>) =>
+      Effect.asVoid(Effect.orDie(sql`UPDATE orders SET shipped = 1 WHERE id = ${order}`))
   }),
   { transactional: true }
 )

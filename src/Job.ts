@@ -420,7 +420,7 @@ export function make<A, E>(
     retries,
     timeout,
     codec: {
-      encodePayload: (value: unknown) => encodePayload(name, payloadOf, options.uniqueKey, value)
+      encodePayload: payloadEncoder(name, payloadOf, options.uniqueKey)
     },
     toLayer: <S, R, EX, RX>(
       build:
@@ -465,32 +465,39 @@ const isSchema = (value: Schema.Schema.All | Schema.Struct.Fields): value is Sch
 
 type Handle<A, S, E, R> = (payload: A) => Effect.Effect<S, E, R>
 
-const encodePayload = <A>(
+// the parsers are made once a definition, not once a job: making one costs more than running it
+const payloadEncoder = <A>(
   job: string,
   schema: Schema.Schema<A, unknown>,
-  uniqueKey: ((payload: A) => string | undefined) | undefined,
-  value: unknown
-): Effect.Effect<{ readonly text: string; readonly uniqueKey: string | undefined }, PayloadError> =>
-  Effect.gen(function*() {
-    const refused = (refusal: Json.Refusal) => new PayloadError({ job, ...refusal })
-    const payload = yield* Effect.mapError(
-      ParseResult.validate(schema)(value ?? {}),
-      (issue) => refused(parseIssue.describe(issue))
-    )
-    const encoded = yield* Effect.mapError(
-      ParseResult.encode(schema)(payload),
-      (issue) => refused(parseIssue.describe(issue))
-    )
-    const text = yield* Either.mapLeft(Json.stringify(encoded, maxPayload), refused)
-    const key = uniqueKey === undefined ? undefined : yield* Effect.try({
+  uniqueKey: ((payload: A) => string | undefined) | undefined
+): Codec["encodePayload"] => {
+  const refused = (refusal: Json.Refusal) => new PayloadError({ job, ...refusal })
+  const unparsed = (issue: ParseResult.ParseIssue) => refused(parseIssue.describe(issue))
+  const validate = ParseResult.validate(schema)
+  const encode = ParseResult.encode(schema)
+  const keyOf = (payload: A): Either.Either<string | undefined, PayloadError> => {
+    if (uniqueKey === undefined) return Either.right(undefined)
+    const key = Either.try({
       try: () => uniqueKey(payload),
       catch: () => refused({ path: "uniqueKey", expected: "a function that does not throw" })
     })
-    if (key !== undefined && (key.length === 0 || key.length > maxUniqueKey || key.includes("\u0000") || !isWellFormed(key))) {
-      return yield* refused({ path: "uniqueKey", expected: `1 to ${maxUniqueKey} well-formed characters without NUL` })
-    }
-    return { text, uniqueKey: key }
-  })
+    const ok = (text: string | undefined) =>
+      text === undefined ||
+      (text.length > 0 && text.length <= maxUniqueKey && !text.includes("\u0000") && isWellFormed(text))
+    return Either.filterOrLeft(
+      key,
+      ok,
+      () => refused({ path: "uniqueKey", expected: `1 to ${maxUniqueKey} well-formed characters without NUL` })
+    )
+  }
+  return (value) =>
+    Effect.flatMap(Effect.mapError(validate(value ?? {}), unparsed), (payload) =>
+      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
+        Either.flatMap(
+          Either.mapLeft(Json.stringify(encoded, maxPayload), refused),
+          (text) => Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
+        )))
+}
 
 /** Whether every surrogate has its other half: some databases refuse text that has not. */
 const isWellFormed = (text: string): boolean => {
@@ -539,9 +546,13 @@ interface Attempt<A, S, E> {
   readonly run: (payload: A) => Effect.Effect<S, E, CurrentJob | Scope.Scope>
 }
 
-const makeAttempt =
-  <A, S, E>({ error, payload, retry, run, success, timeout, transactional }: Attempt<A, S, E>): HandlerService["attempt"] =>
-  (row, complete) => {
+const makeAttempt = <A, S, E>(
+  { error, payload, retry, run, success, timeout, transactional }: Attempt<A, S, E>
+): HandlerService["attempt"] => {
+  const decodePayload = ParseResult.decodeUnknown(payload)
+  const encodeResult = ParseResult.encode(success)
+  const encodeError = ParseResult.encode(error)
+  return (row, complete) => {
     const ended = (stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
       const final = row.attempt >= row.maxAttempts ||
         (stored.kind === "fail" && typed !== undefined && retry?.while?.(typed) === false)
@@ -558,7 +569,7 @@ const makeAttempt =
       retryIn: undefined
     })
     const typedFailure = (value: E): Effect.Effect<Ended> =>
-      Effect.matchEffect(ParseResult.encode(error)(value), {
+      Effect.matchEffect(encodeError(value), {
         onFailure: () => ended(failure.make("die", value)),
         onSuccess: (encoded) =>
           Either.match(Json.stringify(encoded, maxResult), {
@@ -568,7 +579,7 @@ const makeAttempt =
       })
     const encodeSuccess = (value: S): Effect.Effect<string | null, Refused> =>
       Effect.flatMap(
-        Effect.mapError(ParseResult.encode(success)(value), (issue) => new Refused(parseIssue.describe(issue))),
+        Effect.mapError(encodeResult(value), (issue) => new Refused(parseIssue.describe(issue))),
         (encoded) =>
           encoded === undefined ? Effect.succeed(null) : Either.mapLeft(Json.stringify(encoded, maxResult), (refusal) => new Refused(refusal))
       )
@@ -625,11 +636,12 @@ const makeAttempt =
 
     const parsed = Json.parse(row.payload)
     if (Either.isLeft(parsed)) return Effect.succeed(parked(parsed.left))
-    return Effect.matchEffect(ParseResult.decodeUnknown(payload)(parsed.right), {
+    return Effect.matchEffect(decodePayload(parsed.right), {
       onFailure: (issue) => Effect.succeed(parked(parseIssue.describe(issue))),
       onSuccess: (value) => Effect.catchAllCause(Effect.suspend(() => handled(value)), fromCause)
     })
   }
+}
 
 /** Ends an attempt for a reason that is not the handler's typed error. */
 type Halt = TimedOut | Fenced | Refused | StorageFailed

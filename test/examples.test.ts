@@ -2,13 +2,13 @@ import { execFile } from "node:child_process"
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import { promisify } from "node:util"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { postgres, type Server } from "./storage/servers.js"
 
 const root = fileURLToPath(new URL("../", import.meta.url))
-const tsx = import.meta.resolve("tsx")
+const tsx = pathToFileURL(join(root, "node_modules/tsx/dist/loader.mjs")).href
 
 let cwd = ""
 let server: Server | undefined
@@ -30,7 +30,7 @@ const lines = async (example: string): Promise<ReadonlyArray<string>> => {
     ["--import", tsx, join(root, "examples", `${example}.ts`)],
     {
       cwd,
-      timeout: 25_000,
+      timeout: 60_000,
       env: {
         ...process.env,
         TSX_TSCONFIG_PATH: join(root, "tsconfig.json"),
@@ -42,7 +42,8 @@ const lines = async (example: string): Promise<ReadonlyArray<string>> => {
   return stdout.trim().split("\n")
 }
 
-describe("examples", () => {
+// a busy machine starts three processes slowly
+describe("examples", { timeout: 70_000 }, () => {
   it("quickstart", async () => {
     const out = await lines("quickstart")
     const imports = out.filter((line) => line.startsWith("  import"))

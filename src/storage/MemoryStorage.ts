@@ -248,7 +248,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
   ): void => change(record, { ...idle, ...patch, state, finishedAt: now })
 
   const dueAt = (due: Storage.Due, now: number): Pick<Storage.JobRow, "runAt" | "state"> => {
-    const runAt = "delay" in due ? now + due.delay : due.runAt
+    const runAt = "delay" in due ? now + Math.max(0, due.delay) : due.runAt
     return { runAt, state: runAt <= now ? "pending" : "scheduled" }
   }
 
@@ -456,7 +456,9 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
           const record = records.get(id)
           if (record === undefined) return "notFound"
           const { row } = record
-          if (isFinished(row.state)) return row.state === "cancelled" ? "cancelled" : "finished"
+          // also the repeat of a cancellation whose reply was lost
+          if (row.state === "cancelled") return "cancelled"
+          if (isFinished(row.state)) return "finished"
           if (row.state === "running") {
             touch(record, { cancelRequested: true })
             return "requested"

@@ -96,7 +96,9 @@ export const layer = (
   return Layer.scopedContext(
     Effect.flatMap(connect(options), (client) =>
       Effect.map(onClient(client, options), (context) =>
-        context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(PgClient.PgClient, client))))
+        context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(PgClient.PgClient, client))
+      )
+    )
   ).pipe(Layer.provide(Reactivity.layer))
 }
 

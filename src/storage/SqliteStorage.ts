@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
-import { StorageError } from "../JobError.js"
+import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
 import { retryContention, storageError } from "./sql/db.js"
 import { isContention } from "./sql/isTransient.js"
@@ -34,7 +34,7 @@ export interface Options {
 }
 
 const open = (filename: string) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const outer = yield* Effect.scope
     const scope = yield* Scope.make()
     // the driver throws from its constructor: a locked or missing file would be a defect
@@ -48,7 +48,7 @@ const open = (filename: string) =>
   })
 
 const build = (options: Options) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const client = yield* retryContention(open(options.filename), (error) => isContention(error.cause))
     const sql = client.withoutTransforms()
     const version = yield* Effect.mapError(
@@ -59,7 +59,10 @@ const build = (options: Options) =>
     const full = options.synchronous !== "normal"
     // a short wait only: it blocks the event loop, the rest of the waiting is done in Effect
     yield* Effect.mapError(
-      Effect.zipRight(sql`PRAGMA busy_timeout = 50`, full ? sql`PRAGMA synchronous = FULL` : sql`PRAGMA synchronous = NORMAL`),
+      Effect.zipRight(
+        sql`PRAGMA busy_timeout = 50`,
+        full ? sql`PRAGMA synchronous = FULL` : sql`PRAGMA synchronous = NORMAL`
+      ),
       (error) => storageError("open", error)
     )
     const context = yield* Service.make({
@@ -74,9 +77,7 @@ const build = (options: Options) =>
  * @since 0.1.0
  * @category layers
  */
-export const layer = (
-  options: Options
-): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError> =>
+export const layer = (options: Options): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError> =>
   Layer.scopedContext(build(options)).pipe(Layer.provide(Reactivity.layer))
 
 /**

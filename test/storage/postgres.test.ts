@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
+import { storageContract } from "../../src/testing/contract.js"
 import { job } from "./jobs.js"
 import { dropSchema, postgres, query, randomSchema } from "./servers.js"
 import { sqlSuite } from "./shared.js"
@@ -27,45 +28,61 @@ afterAll(async () => {
 
 if (server === undefined) describe.skip("PostgreSQL: no server", () => {})
 else {
+  storageContract("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
+  storageContract("PostgreSQL, Effect's clock", PgStorage.layer({ url, schema: fresh(), clock: "effect" }))
+
   sqlSuite("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
 
   describe("PgStorage", () => {
-    it.live("ten starters at once", () =>
-      Effect.gen(function*() {
-        const layer = PgStorage.layer({ url, schema: fresh(), maxConnections: 3 })
-        yield* Effect.forEach(
-          Array.from({ length: 10 }),
-          () => Effect.flatMap(JobStorage, (storage) => storage.insert([job()])).pipe(Effect.provide(layer)),
-          { concurrency: "unbounded" }
-        )
-        const counts = yield* Effect.flatMap(JobStorage, (storage) => storage.counts).pipe(Effect.provide(layer))
-        assert.deepStrictEqual(counts, [{ queue: "default", state: "pending", count: 10 }])
-      }), 30_000)
+    it.live(
+      "ten starters at once",
+      () =>
+        Effect.gen(function* () {
+          const layer = PgStorage.layer({ url, schema: fresh(), maxConnections: 3 })
+          yield* Effect.forEach(
+            Array.from({ length: 10 }),
+            () => Effect.flatMap(JobStorage, (storage) => storage.insert([job()])).pipe(Effect.provide(layer)),
+            { concurrency: "unbounded" }
+          )
+          const counts = yield* Effect.flatMap(JobStorage, (storage) => storage.counts).pipe(Effect.provide(layer))
+          assert.deepStrictEqual(counts, [{ queue: "default", state: "pending", count: 10 }])
+        }),
+      30_000
+    )
 
-    it.live("wake-ups arrive, also after the connection was killed", () => {
-      const schema = fresh()
-      return Effect.gen(function*() {
-        const storage = yield* JobStorage
-        const heard = yield* Queue.unbounded<string>()
-        const fiber = yield* Effect.fork(Stream.runForEach(storage.wakeups, (queue) => Queue.offer(heard, queue)))
-        assert.strictEqual(yield* Queue.take(heard), "*")
-        yield* storage.insert([job({ queue: "q1" }), job({ queue: "q1" }), job({ queue: "q2", due: { delay: 9999 } })])
-        assert.strictEqual(yield* Queue.take(heard), "q1")
-        yield* Effect.promise(() =>
-          query(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", [
-            `LISTEN "dbjobq_${schema}"`
-          ]))
-        assert.strictEqual(yield* Queue.take(heard), "*")
-        yield* storage.insert([job({ queue: "q3" })])
-        assert.strictEqual(yield* Queue.take(heard), "q3")
-        assert.strictEqual(yield* Queue.size(heard), 0)
-        yield* Fiber.interrupt(fiber)
-      }).pipe(Effect.provide(PgStorage.layer({ url, schema })), Effect.timeout("20 seconds"))
-    }, 30_000)
+    it.live(
+      "wake-ups arrive, also after the connection was killed",
+      () => {
+        const schema = fresh()
+        return Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const heard = yield* Queue.unbounded<string>()
+          const fiber = yield* Effect.fork(Stream.runForEach(storage.wakeups, (queue) => Queue.offer(heard, queue)))
+          assert.strictEqual(yield* Queue.take(heard), "*")
+          yield* storage.insert([
+            job({ queue: "q1" }),
+            job({ queue: "q1" }),
+            job({ queue: "q2", due: { delay: 9999 } })
+          ])
+          assert.strictEqual(yield* Queue.take(heard), "q1")
+          yield* Effect.promise(() =>
+            query(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", [
+              `LISTEN "dbjobq_${schema}"`
+            ])
+          )
+          assert.strictEqual(yield* Queue.take(heard), "*")
+          yield* storage.insert([job({ queue: "q3" })])
+          assert.strictEqual(yield* Queue.take(heard), "q3")
+          assert.strictEqual(yield* Queue.size(heard), 0)
+          yield* Fiber.interrupt(fiber)
+        }).pipe(Effect.provide(PgStorage.layer({ url, schema })), Effect.timeout("20 seconds"))
+      },
+      30_000
+    )
 
     it.live("two pools never claim the same job", () => {
       const layer = PgStorage.layer({ url, schema: fresh() })
-      return Effect.gen(function*() {
+      return Effect.gen(function* () {
         const storage = yield* JobStorage
         yield* storage.insert(Array.from({ length: 500 }, () => job()))
         const taken = yield* Effect.forEach(
@@ -79,66 +96,83 @@ else {
       }).pipe(Effect.provide(layer))
     })
 
-    it.live("no claim commits after pauseQueue has returned", () =>
-      Effect.gen(function*() {
-        const storage = yield* JobStorage
-        yield* storage.insert(Array.from({ length: 3000 }, () => job()))
-        const claim = storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 60_000 })
-        const workers = yield* Effect.fork(Effect.all(Array.from({ length: 6 }, () => Effect.forever(claim)), {
-          concurrency: "unbounded"
-        }))
-        const running = Effect.map(storage.counts, (counts) => counts.find((count) => count.state === "running")?.count)
-        for (let round = 0; round < 5; round++) {
-          yield* Effect.sleep(30)
-          yield* storage.pauseQueue("default")
-          const before = yield* running
-          yield* Effect.sleep(30)
-          assert.strictEqual(yield* running, before)
-          yield* storage.resumeQueue("default")
-        }
-        yield* Fiber.interrupt(workers)
-      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() }))), 20_000)
+    it.live(
+      "no claim commits after pauseQueue has returned",
+      () =>
+        Effect.gen(function* () {
+          const storage = yield* JobStorage
+          yield* storage.insert(Array.from({ length: 3000 }, () => job()))
+          const claim = storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 60_000 })
+          const workers = yield* Effect.fork(
+            Effect.all(
+              Array.from({ length: 6 }, () => Effect.forever(claim)),
+              {
+                concurrency: "unbounded"
+              }
+            )
+          )
+          const running = Effect.map(
+            storage.counts,
+            (counts) => counts.find((count) => count.state === "running")?.count
+          )
+          for (let round = 0; round < 5; round++) {
+            yield* Effect.sleep(30)
+            yield* storage.pauseQueue("default")
+            const before = yield* running
+            yield* Effect.sleep(30)
+            assert.strictEqual(yield* running, before)
+            yield* storage.resumeQueue("default")
+          }
+          yield* Fiber.interrupt(workers)
+        }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() }))),
+      20_000
+    )
 
     it.live("a refused unique key does not abort the caller's transaction", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storage = yield* JobStorage
         const { withTransaction } = yield* Transactional
         const first = job({ uniqueKey: "u" })
-        const answers = yield* withTransaction(Effect.gen(function*() {
-          yield* storage.insert([first])
-          const duplicate = yield* storage.insert([job({ uniqueKey: "u" })])
-          const [claimed] = yield* storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 1000 })
-          if (claimed !== undefined) {
-            yield* storage.settle([{ id: claimed.id, token: claimed.token, to: "complete", result: null }])
-          }
-          const next = yield* storage.insert([job({ uniqueKey: "u" })])
-          const rerun = yield* storage.rerun([first.id])
-          const after = yield* storage.insert([job()])
-          return [duplicate[0]?.answer, next[0]?.answer, rerun[0], after[0]?.answer]
-        }))
+        const answers = yield* withTransaction(
+          Effect.gen(function* () {
+            yield* storage.insert([first])
+            const duplicate = yield* storage.insert([job({ uniqueKey: "u" })])
+            const [claimed] = yield* storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 1000 })
+            if (claimed !== undefined) {
+              yield* storage.settle([{ id: claimed.id, token: claimed.token, to: "complete", result: null }])
+            }
+            const next = yield* storage.insert([job({ uniqueKey: "u" })])
+            const rerun = yield* storage.rerun([first.id])
+            const after = yield* storage.insert([job()])
+            return [duplicate[0]?.answer, next[0]?.answer, rerun[0], after[0]?.answer]
+          })
+        )
         assert.deepStrictEqual(answers, ["duplicate", "inserted", "duplicate", "inserted"])
-      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() }))))
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() })))
+    )
 
     it.live("a server that is down is a StorageError in bounded time", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const error = yield* Effect.flip(
           Effect.provide(JobStorage, PgStorage.layer({ url: "postgres://nobody:secret@127.0.0.1:1/none" }))
         )
         assert.strictEqual(error._tag, "StorageError")
         assert.isTrue(error.isTransient)
         assert.notInclude(error.message, "secret")
-      }).pipe(Effect.timeout("10 seconds")))
+      }).pipe(Effect.timeout("10 seconds"))
+    )
 
     it.effect("refuses a schema name outside the allow-list", () =>
       Effect.sync(() => {
-        assert.throws(() => PgStorage.layer({ url, schema: "a\"b" }))
+        assert.throws(() => PgStorage.layer({ url, schema: 'a"b' }))
         assert.throws(() => SqlStorage.migrationSql("pg", "a b"))
         assert.include(SqlStorage.migrationSql("pg", "jobs"), "CREATE SCHEMA")
-      }))
+      })
+    )
 
     it.live("the printed SQL is what migrate runs", () => {
       const schema = fresh()
-      return Effect.gen(function*() {
+      return Effect.gen(function* () {
         yield* Effect.promise(() => query(url, SqlStorage.migrationSql("pg", schema)))
         const storage = yield* Effect.provide(JobStorage, PgStorage.layer({ url, schema }))
         assert.isTrue(storage.capabilities.storeClock)

@@ -22,7 +22,10 @@ const connected = <A>(url: string, use: (sql: PgClient.PgClient) => Effect.Effec
   )
 
 const reachable = (url: string): Promise<boolean> =>
-  connected(url, (sql) => sql`SELECT 1`).then(() => true, () => false)
+  connected(url, (sql) => sql`SELECT 1`).then(
+    () => true,
+    () => false
+  )
 
 const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
@@ -62,18 +65,18 @@ const nothing = async () => {}
 
 /** Undefined when there is none; an error when every server is demanded. */
 export const postgres = async (): Promise<Server | undefined> => {
-  const named = process.env["DBJOBQ_TEST_PG_URL"]
+  const named = process.env.DBJOBQ_TEST_PG_URL
   const url = named ?? "postgres://postgres@127.0.0.1:5432/test"
   if (await reachable(url)) return { url, stop: nothing }
   if (named === undefined) {
     try {
       return await startEmbedded()
     } catch (cause) {
-      if (process.env["DBJOBQ_TEST_REQUIRE"] === "all") throw new Error("no PostgreSQL can be started", { cause })
+      if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error("no PostgreSQL can be started", { cause })
       return undefined
     }
   }
-  if (process.env["DBJOBQ_TEST_REQUIRE"] === "all") throw new Error("DBJOBQ_TEST_PG_URL does not answer")
+  if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error("DBJOBQ_TEST_PG_URL does not answer")
   return undefined
 }
 

@@ -9,34 +9,40 @@ import { job } from "./jobs.js"
 export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transactional, unknown>) =>
   describe(`${label}: SQL`, () => {
     it.live("commits and rolls back with the caller", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storage = yield* JobStorage
         const { inTransaction, detached, withTransaction } = yield* Transactional
         const kept = job()
         const lost = job()
         const inner = job()
         assert.isFalse(yield* inTransaction)
-        yield* withTransaction(Effect.gen(function*() {
-          assert.isTrue(yield* inTransaction)
-          assert.isFalse(yield* detached(inTransaction))
-          yield* storage.insert([kept])
-          yield* Effect.exit(withTransaction(Effect.zipRight(storage.insert([inner]), Effect.fail("no"))))
-        }))
+        yield* withTransaction(
+          Effect.gen(function* () {
+            assert.isTrue(yield* inTransaction)
+            assert.isFalse(yield* detached(inTransaction))
+            yield* storage.insert([kept])
+            yield* Effect.exit(withTransaction(Effect.zipRight(storage.insert([inner]), Effect.fail("no"))))
+          })
+        )
         const exit = yield* Effect.exit(
           withTransaction(Effect.zipRight(storage.insert([lost]), Effect.fail("rolled back")))
         )
         assert.deepStrictEqual(exit, Exit.fail("rolled back"))
         const rows = yield* storage.get([kept.id, lost.id, inner.id])
-        assert.deepStrictEqual(rows.map((row) => row.id), [kept.id])
+        assert.deepStrictEqual(
+          rows.map((row) => row.id),
+          [kept.id]
+        )
         const defect = yield* Effect.exit(withTransaction(Effect.die("boom")))
         assert.deepStrictEqual(defect, Exit.die("boom"))
-      }).pipe(Effect.provide(layer)))
+      }).pipe(Effect.provide(layer))
+    )
 
     it.live("life of a job", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storage = yield* JobStorage
         const name = `life-${Math.random()}`
-        const a = job({ name, uniqueKey: "k", payload: `{"x":"\\u0000ü\\ud800"}`, tags: ["t\"1", "ü"] })
+        const a = job({ name, uniqueKey: "k", payload: `{"x":"\\u0000ü\\ud800"}`, tags: ['t"1', "ü"] })
         const b = job({ name, uniqueKey: "k" })
         const c = job({ name, priority: 5 })
         const late = job({ name, due: { delay: 60_000 } })
@@ -50,7 +56,7 @@ export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transact
           { id: a.id, answer: "conflict", created: false }
         ])
         assert.deepStrictEqual(
-          (yield* storage.list({ filter: { names: [name], tag: "t\"1" }, limit: 10 })).map((row) => row.id),
+          (yield* storage.list({ filter: { names: [name], tag: 't"1' }, limit: 10 })).map((row) => row.id),
           [a.id]
         )
         const claim = (limit: number) => storage.claim({ names: [name], limit, owner: "w", lease: 10_000 })
@@ -102,10 +108,11 @@ export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transact
         assert.deepStrictEqual(yield* storage.rerun([a.id]), ["duplicate"])
         assert.isAtLeast(yield* storage.prune(["completed"], 0, 10), 2)
         assert.deepStrictEqual(yield* storage.remove([b.id, "none"]), ["removed", "notFound"])
-      }).pipe(Effect.provide(layer)))
+      }).pipe(Effect.provide(layer))
+    )
 
     it.live("inserts more than one chunk, all or nothing", () =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const storage = yield* JobStorage
         const name = `bulk-${Math.random()}`
         const jobs = Array.from({ length: 2500 }, () => job({ name }))
@@ -113,9 +120,10 @@ export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transact
         const claimed = yield* storage.claim({ names: [name], limit: 2000, owner: "w", lease: 10_000 })
         assert.strictEqual(claimed.length, 2000)
         const broken = [...Array.from({ length: 1500 }, () => job({ name })), job({ name, priority: 2 ** 40 })]
-        const bad = broken.map((item, at) => at === 1500 ? { ...item, maxAttempts: Number.NaN } : item)
+        const bad = broken.map((item, at) => (at === 1500 ? { ...item, maxAttempts: Number.NaN } : item))
         const exit = yield* Effect.exit(storage.insert(bad))
         assert.isTrue(Exit.isFailure(exit))
         assert.deepStrictEqual(yield* storage.get([broken[0]?.id ?? ""]), [])
-      }).pipe(Effect.provide(layer)))
+      }).pipe(Effect.provide(layer))
+    )
   })

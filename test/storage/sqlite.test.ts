@@ -12,6 +12,7 @@ import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import { checkVersion } from "../../src/storage/sql/version.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import * as SqliteStorage from "../../src/storage/SqliteStorage.js"
+import { storageContract } from "../../src/testing/contract.js"
 import { job } from "./jobs.js"
 import { sqlSuite } from "./shared.js"
 
@@ -20,6 +21,9 @@ let files = 0
 const file = () => join(directory, `${files++}.db`)
 
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+storageContract("SQLite file", SqliteStorage.layer({ filename: file() }))
+storageContract("SQLite memory", SqliteStorage.layer({ filename: ":memory:" }))
 
 sqlSuite("SQLite file", SqliteStorage.layer({ filename: file() }))
 sqlSuite("SQLite memory", SqliteStorage.layer({ filename: ":memory:" }))
@@ -39,22 +43,25 @@ sqlSuite(
 
 describe("SqliteStorage", () => {
   it.live("a failing COMMIT is a StorageError and leaves no transaction open", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { withTransaction } = yield* Transactional
       const storage = yield* JobStorage
       const sql = yield* SqlClient.SqlClient
       yield* sql`PRAGMA foreign_keys = ON`
       yield* sql`CREATE TABLE a (id INTEGER PRIMARY KEY)`
       yield* sql`CREATE TABLE b (a INTEGER REFERENCES a (id) DEFERRABLE INITIALLY DEFERRED)`
-      const error = yield* Effect.flip(withTransaction(Effect.zipRight(storage.insert([job()]), sql`INSERT INTO b VALUES (1)`)))
+      const error = yield* Effect.flip(
+        withTransaction(Effect.zipRight(storage.insert([job()]), sql`INSERT INTO b VALUES (1)`))
+      )
       assert.strictEqual(error._tag, "StorageError")
       yield* withTransaction(storage.insert([job()]))
       assert.deepStrictEqual(yield* storage.counts, [{ queue: "default", state: "pending", count: 1 }])
-    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" }))))
+    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
 
-  it.live("waits for another writer without blocking, then gives a transient error to a transaction's owner", () => {
+  it.live("waits for another writer", () => {
     const filename = file()
-    return Effect.gen(function*() {
+    return Effect.gen(function* () {
       const one = yield* Layer.build(SqliteStorage.layer({ filename }))
       const two = yield* Layer.build(SqliteStorage.layer({ filename }))
       const { withTransaction } = Context.get(one, Transactional)
@@ -66,12 +73,15 @@ describe("SqliteStorage", () => {
       const inside = Context.get(two, Transactional).withTransaction(other.insert([job()]))
       yield* Effect.all([other.insert([job({ due: { delay: 0.5 } })]), inside])
       yield* Fiber.join(holding)
-      assert.deepStrictEqual((yield* other.counts).map((count) => count.count), [2, 1])
+      assert.deepStrictEqual(
+        (yield* other.counts).map((count) => count.count),
+        [2, 1]
+      )
     }).pipe(Effect.scoped)
   })
 
   it.live("ten starters at once", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const filename = file()
       yield* Effect.forEach(
         Array.from({ length: 10 }),
@@ -85,10 +95,11 @@ describe("SqliteStorage", () => {
         Effect.provide(SqliteStorage.layer({ filename }))
       )
       assert.deepStrictEqual(counts, [{ queue: "default", state: "pending", count: 10 }])
-    }))
+    })
+  )
 
   it.effect("refuses an old engine and a file that cannot be opened", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const old = yield* Effect.flip(checkVersion("3.51.2"))
       assert.include(old.message, "3.51.3")
       assert.include(old.message, "3.51.2")
@@ -99,5 +110,6 @@ describe("SqliteStorage", () => {
         Effect.provide(JobStorage, SqliteStorage.layer({ filename: join(directory, "none", "x.db") }))
       )
       assert.strictEqual(error._tag, "StorageError")
-    }))
+    })
+  )
 })

@@ -30,36 +30,48 @@ export const claim = (db: Db): Service["claim"] => {
   return (request) =>
     request.limit <= 0 || request.names.length === 0 || request.queues?.length === 0
       ? Effect.succeed([])
-      : db.run(
-        "claim",
-        Effect.flatMap(db.now, (now) =>
-          db.sql<RawRow>`UPDATE ${db.jobs} SET
+      : db
+          .run(
+            "claim",
+            Effect.flatMap(
+              db.now,
+              (now) =>
+                db.sql<RawRow>`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
-  lease_until = ${now} + CAST(${whole(request.lease)} AS bigint), started_at = ${now}
+  lease_until = ${now} + CAST(${whole(request.lease)} AS bigint), started_at = ${now},
+  progress = NULL, progress_message = NULL
 WHERE ${db.idIn(candidates(db, request))}
-RETURNING *`)
-      ).pipe(Effect.map((rows) => rows.map(decode).sort(byClaimOrder)))
+RETURNING *`
+            )
+          )
+          .pipe(Effect.map((rows) => rows.map(decode).sort(byClaimOrder)))
 }
 
-export const promote = (db: Db): Service["promote"] => (limit) => {
-  const { sql } = db
-  return db.run(
-    "promote",
-    Effect.gen(function*() {
-      const now = yield* db.now
-      const rows = limit <= 0 ? [] : yield* sql`UPDATE ${db.jobs} SET state = 'pending'
-WHERE ${
-        db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'scheduled' AND run_at <= ${now}
-  ORDER BY run_at LIMIT ${limit} ${db.skipLocked}`)
-      }
+export const promote =
+  (db: Db): Service["promote"] =>
+  (limit) => {
+    const { sql } = db
+    return db.run(
+      "promote",
+      Effect.gen(function* () {
+        const now = yield* db.now
+        const rows =
+          limit <= 0
+            ? []
+            : yield* sql`UPDATE ${db.jobs} SET state = 'pending'
+WHERE ${db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'scheduled' AND run_at <= ${now}
+  ORDER BY run_at LIMIT ${limit} ${db.skipLocked}`)}
 RETURNING id`
-      const next = yield* sql<{ readonly run_at: Big; readonly now: Big }>`SELECT run_at, ${now} AS now FROM ${db.jobs}
+        const next = yield* sql<{
+          readonly run_at: Big
+          readonly now: Big
+        }>`SELECT run_at, ${now} AS now FROM ${db.jobs}
 WHERE state = 'scheduled' ORDER BY run_at LIMIT 1`
-      const first = next[0]
-      return {
-        promoted: rows.length,
-        nextIn: first === undefined ? undefined : Math.max(0, Number(first.run_at) - Number(first.now))
-      }
-    })
-  )
-}
+        const first = next[0]
+        return {
+          promoted: rows.length,
+          nextIn: first === undefined ? undefined : Math.max(0, Number(first.run_at) - Number(first.now))
+        }
+      })
+    )
+  }

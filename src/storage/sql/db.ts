@@ -48,12 +48,14 @@ export interface Db {
 export const liveClock = Clock.make()
 
 export const storageError = (operation: string, cause: unknown): StorageError =>
-  cause instanceof StorageError ? cause : new StorageError({
-    operation,
-    message: `${operation}: ${describe(cause)}`,
-    isTransient: isTransient(cause),
-    cause
-  })
+  cause instanceof StorageError
+    ? cause
+    : new StorageError({
+        operation,
+        message: `${operation}: ${describe(cause)}`,
+        isTransient: isTransient(cause),
+        cause
+      })
 
 export const inTransaction: Effect.Effect<boolean> = Effect.map(
   Effect.serviceOption(SqlClient.TransactionConnection),
@@ -82,10 +84,11 @@ export const retryContention = <A, E, R>(
       Effect.catchAll(effect, (error) =>
         again(error) && Date.now() < until
           ? Effect.zipRight(
-            Effect.withClock(Effect.sleep(pause * (0.5 + Math.random())), liveClock),
-            attempt(Math.min(pause * 2, 250))
-          )
-          : Effect.fail(error))
+              Effect.withClock(Effect.sleep(pause * (0.5 + Math.random())), liveClock),
+              attempt(Math.min(pause * 2, 250))
+            )
+          : Effect.fail(error)
+      )
     return attempt(5)
   })
 
@@ -100,7 +103,8 @@ const transactions = (sql: SqlClient.SqlClient, dialect: Dialect) => {
       Scope.extend(sql.reserve, scope).pipe(
         Effect.map((connection) => [scope, connection] as const),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-      )),
+      )
+    ),
     begin: (connection) =>
       connection.executeUnprepared(dialect === "sqlite" ? "BEGIN IMMEDIATE" : "BEGIN", [], undefined),
     savepoint: (connection, id) => connection.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
@@ -144,8 +148,10 @@ const transactions = (sql: SqlClient.SqlClient, dialect: Dialect) => {
     })
 
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
-    retryContention(once(effect), (error) =>
-      error instanceof StorageError && error.operation === "begin" && contended(error))
+    retryContention(
+      once(effect),
+      (error) => error instanceof StorageError && error.operation === "begin" && contended(error)
+    )
 }
 
 /** @internal */
@@ -178,9 +184,10 @@ export const make = (options: {
     channel: pg ? (options.schema === undefined ? "dbjobq" : `dbjobq_${options.schema}`) : undefined,
     jobs: table("dbjobq_jobs"),
     queues: table("dbjobq_queues"),
-    now: pg && options.storeClock
-      ? Effect.succeed(storeNow)
-      : Effect.map(Clock.currentTimeMillis, (now) => sql`CAST(${now} AS bigint)`),
+    now:
+      pg && options.storeClock
+        ? Effect.succeed(storeNow)
+        : Effect.map(Clock.currentTimeMillis, (now) => sql`CAST(${now} AS bigint)`),
     skipLocked: sql.literal(pg ? "FOR UPDATE SKIP LOCKED" : ""),
     among: pg
       ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`

@@ -12,9 +12,9 @@ const chunkSize = 1000
 const columns =
   "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, enqueued_at"
 
-const delayOf = (job: NewJob): number | null => "delay" in job.due ? whole(job.due.delay) : null
+const delayOf = (job: NewJob): number | null => ("delay" in job.due ? whole(job.due.delay) : null)
 
-const runAtOf = (job: NewJob): number | null => "runAt" in job.due ? Math.ceil(job.due.runAt) : null
+const runAtOf = (job: NewJob): number | null => ("runAt" in job.due ? Math.ceil(job.due.runAt) : null)
 
 const selected = `v.id, v.name, v.queue,
   CASE WHEN coalesce(v.run_at, n.t + v.delay) <= n.t THEN 'pending' ELSE 'scheduled' END,
@@ -43,19 +43,21 @@ const insertPg = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) 
 SELECT id, (SELECT count(*) FROM notified) AS notified FROM inserted`
 
 const insertSqlite = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) => {
-  const values = JSON.stringify(jobs.map((job) => [
-    job.id,
-    job.name,
-    job.queue,
-    job.priority,
-    job.payload,
-    runAtOf(job),
-    delayOf(job),
-    job.maxAttempts,
-    job.uniqueKey,
-    JSON.stringify(job.tags),
-    job.traceparent
-  ]))
+  const values = JSON.stringify(
+    jobs.map((job) => [
+      job.id,
+      job.name,
+      job.queue,
+      job.priority,
+      job.payload,
+      runAtOf(job),
+      delayOf(job),
+      job.maxAttempts,
+      job.uniqueKey,
+      JSON.stringify(job.tags),
+      job.traceparent
+    ])
+  )
   return db.sql<{ readonly id: string }>`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
   SELECT ${db.sql.literal(selected)}
   FROM (
@@ -78,13 +80,14 @@ interface Holder {
 const holders = (db: Db, jobs: ReadonlyArray<NewJob>) => {
   const pairs = jobs.filter((job) => job.uniqueKey !== null)
   if (pairs.length === 0) return Effect.succeed<ReadonlyArray<Holder>>([])
-  const wanted = db.dialect === "pg"
-    ? db.sql`unnest(CAST(${pairs.map((job) => job.name)} AS text[]), CAST(${
-      pairs.map((job) => job.uniqueKey)
-    } AS text[])) AS v(n, k)`
-    : db.sql`(SELECT value ->> 0 AS n, value ->> 1 AS k FROM json_each(${
-      JSON.stringify(pairs.map((job) => [job.name, job.uniqueKey]))
-    })) AS v`
+  const wanted =
+    db.dialect === "pg"
+      ? db.sql`unnest(CAST(${pairs.map((job) => job.name)} AS text[]), CAST(${pairs.map(
+          (job) => job.uniqueKey
+        )} AS text[])) AS v(n, k)`
+      : db.sql`(SELECT value ->> 0 AS n, value ->> 1 AS k FROM json_each(${JSON.stringify(
+          pairs.map((job) => [job.name, job.uniqueKey])
+        )})) AS v`
   return db.sql<Holder>`SELECT j.id, j.name, j.unique_key FROM ${wanted}
   JOIN ${db.jobs} AS j ON j.name = v.n AND j.unique_key = v.k
   WHERE j.unique_key IS NOT NULL AND j.state IN ${db.sql.literal(active)}`
@@ -94,7 +97,7 @@ const key = (name: string, uniqueKey: string): string => `${name}\n${uniqueKey}`
 
 /** One chunk; a holder of a unique key may finish between the refusal and the look-up, so the rest is tried again. */
 const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const answers: Array<Inserted> = []
     let open = jobs.map((_, index) => index)
     for (let round = 0; round < 5; round++) {
@@ -104,7 +107,7 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
       })
       const now = yield* db.now
       const batch = items.map((item) => item.job)
-      const rows = yield* (db.dialect === "pg" ? insertPg(db, batch, now) : insertSqlite(db, batch, now))
+      const rows = yield* db.dialect === "pg" ? insertPg(db, batch, now) : insertSqlite(db, batch, now)
       const created = new Set(rows.map((row) => row.id))
       const refused = items.filter(({ index, job }) => {
         if (!created.delete(job.id)) return true
@@ -113,7 +116,10 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
       })
       if (refused.length === 0) return answers
       const present = yield* db.sql<{ readonly id: string; readonly name: string }>`SELECT id, name FROM ${db.jobs}
-  WHERE ${db.among("id", refused.map((item) => item.job.id))}`
+  WHERE ${db.among(
+    "id",
+    refused.map((item) => item.job.id)
+  )}`
       const names = new Map(present.map((row) => [row.id, row.name]))
       const others = refused.filter(({ index, job }) => {
         const name = names.get(job.id)
@@ -122,7 +128,10 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
         return false
       })
       if (others.length === 0) return answers
-      const held = yield* holders(db, others.map((item) => item.job))
+      const held = yield* holders(
+        db,
+        others.map((item) => item.job)
+      )
       const holderOf = new Map(held.map((row) => [key(row.name, row.unique_key), row.id]))
       open = others.flatMap(({ index, job }) => {
         const holder = job.uniqueKey === null ? undefined : holderOf.get(key(job.name, job.uniqueKey))
@@ -137,10 +146,18 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
     )
   })
 
-export const insert = (db: Db): Service["insert"] => (jobs) => {
-  if (jobs.length === 0) return Effect.succeed([])
-  if (jobs.length <= chunkSize) return db.run("insert", chunk(db, jobs))
-  const chunks: Array<ReadonlyArray<NewJob>> = []
-  for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
-  return Effect.map(db.atomic("insert", Effect.forEach(chunks, (part) => chunk(db, part))), (parts) => parts.flat())
-}
+export const insert =
+  (db: Db): Service["insert"] =>
+  (jobs) => {
+    if (jobs.length === 0) return Effect.succeed([])
+    if (jobs.length <= chunkSize) return db.run("insert", chunk(db, jobs))
+    const chunks: Array<ReadonlyArray<NewJob>> = []
+    for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
+    return Effect.map(
+      db.atomic(
+        "insert",
+        Effect.forEach(chunks, (part) => chunk(db, part))
+      ),
+      (parts) => parts.flat()
+    )
+  }

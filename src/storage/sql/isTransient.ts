@@ -12,7 +12,10 @@ const read = (value: unknown, key: string): unknown =>
 export const driverError = (error: unknown, depth = 0): DriverError => {
   const code = read(error, "code")
   const message = read(error, "message")
-  const here = { code: typeof code === "string" ? code : undefined, message: typeof message === "string" ? message : "" }
+  const here = {
+    code: typeof code === "string" ? code : undefined,
+    message: typeof message === "string" ? message : ""
+  }
   if (here.code !== undefined || depth > 5) return here
   const errors = read(error, "errors")
   const inner = Array.isArray(errors) && errors.length > 0 ? errors[0] : read(error, "cause")

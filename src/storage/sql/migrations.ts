@@ -85,7 +85,11 @@ const createReady = (schema: string | undefined): string =>
 $dbjobq$`
 
 const steps = (dialect: Dialect, schema: string | undefined): ReadonlyArray<Step> => [
-  { id: 1, name: "create", statements: [...create(dialect, schema), ...(dialect === "pg" ? [createReady(schema)] : [])] }
+  {
+    id: 1,
+    name: "create",
+    statements: [...create(dialect, schema), ...(dialect === "pg" ? [createReady(schema)] : [])]
+  }
 ]
 
 const ledger = (schema: string | undefined): string =>
@@ -103,7 +107,9 @@ export const text = (dialect: Dialect, schema: string | undefined): string =>
     ...(schema === undefined || dialect === "sqlite" ? [] : [`CREATE SCHEMA IF NOT EXISTS "${schema}"`]),
     ledger(schema),
     ...steps(dialect, schema).flatMap((step) => [...step.statements, record(step, schema)])
-  ].map((statement) => `${statement};\n`).join("\n")
+  ]
+    .map((statement) => `${statement};\n`)
+    .join("\n")
 
 const ledgerExists = (db: Db): Effect.Effect<boolean, SqlError> =>
   Effect.map(
@@ -126,13 +132,12 @@ const pending = (db: Db): Effect.Effect<ReadonlyArray<Step>, SqlError> =>
 const createSchema = (db: Db): Effect.Effect<void, SqlError> =>
   db.schema === undefined || db.dialect === "sqlite"
     ? Effect.void
-    : Effect.flatMap(
-      db.sql`SELECT 1 AS present FROM pg_namespace WHERE nspname = ${db.schema}`,
-      (rows) => rows.length > 0 ? Effect.void : db.sql.unsafe(`CREATE SCHEMA IF NOT EXISTS "${db.schema}"`)
-    )
+    : Effect.flatMap(db.sql`SELECT 1 AS present FROM pg_namespace WHERE nspname = ${db.schema}`, (rows) =>
+        rows.length > 0 ? Effect.void : db.sql.unsafe(`CREATE SCHEMA IF NOT EXISTS "${db.schema}"`)
+      )
 
 const apply = (db: Db) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     if (db.dialect === "pg") {
       yield* db.sql`SELECT pg_advisory_xact_lock(hashtextextended(${`dbjobq:${db.schema ?? ""}`}, 0))`
     }
@@ -146,6 +151,13 @@ const apply = (db: Db) =>
 
 /** Brings the schema up to date. Any number of processes may do so at once. */
 export const run = (db: Db): Effect.Effect<void, StorageError> =>
-  db.run("migrate", Effect.flatMap(ledgerExists(db), (exists) => exists ? pending(db) : Effect.succeed(undefined))).pipe(
-    Effect.flatMap((left) => left !== undefined && left.length === 0 ? Effect.void : db.atomic("migrate", apply(db)))
-  )
+  db
+    .run(
+      "migrate",
+      Effect.flatMap(ledgerExists(db), (exists) => (exists ? pending(db) : Effect.succeed(undefined)))
+    )
+    .pipe(
+      Effect.flatMap((left) =>
+        left !== undefined && left.length === 0 ? Effect.void : db.atomic("migrate", apply(db))
+      )
+    )

@@ -20,96 +20,117 @@ const statesOf = (db: Db, ids: ReadonlyArray<string>) =>
     (rows) => new Map(rows.map((row) => [row.id, row.state]))
   )
 
-export const cancel = (db: Db): Service["cancel"] => (ids) =>
-  ids.length === 0 ? Effect.succeed([]) : db.run(
-    "cancel",
-    Effect.gen(function*() {
-      const now = yield* db.now
-      const rows = yield* db.sql<Found>`UPDATE ${db.jobs} SET
+export const cancel =
+  (db: Db): Service["cancel"] =>
+  (ids) =>
+    ids.length === 0
+      ? Effect.succeed([])
+      : db.run(
+          "cancel",
+          Effect.gen(function* () {
+            const now = yield* db.now
+            const rows = yield* db.sql<Found>`UPDATE ${db.jobs} SET
   state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
   token = CASE WHEN state = 'running' THEN token ELSE token + 1 END,
   finished_at = CASE WHEN state = 'running' THEN NULL ELSE ${now} END,
   cancel_requested = CASE WHEN state = 'running' THEN TRUE ELSE cancel_requested END
 WHERE ${db.among("id", ids)} AND state IN ${db.sql.literal(active)}
 RETURNING id, state`
-      const changed = new Map(rows.map((row) => [row.id, row.state]))
-      const others = rows.length === ids.length ? changed : yield* statesOf(db, ids)
-      return ids.map((id) => {
-        const state = changed.get(id)
-        if (state !== undefined) return state === "running" ? "requested" : "cancelled"
-        const other = others.get(id)
-        // a repeat after a lost reply finds its own work
-        return other === undefined ? "notFound" : other === "cancelled" ? "cancelled" : "finished"
-      })
-    })
-  )
+            const changed = new Map(rows.map((row) => [row.id, row.state]))
+            const others = rows.length === ids.length ? changed : yield* statesOf(db, ids)
+            return ids.map((id) => {
+              const state = changed.get(id)
+              if (state !== undefined) return state === "running" ? "requested" : "cancelled"
+              const other = others.get(id)
+              // a repeat after a lost reply finds its own work
+              return other === undefined ? "notFound" : other === "cancelled" ? "cancelled" : "finished"
+            })
+          })
+        )
 
 const rerunWhere = (db: Db, where: ReturnType<Db["among"]>) =>
-  Effect.flatMap(db.now, (now) =>
-    db.sql<{ readonly id: string }>`UPDATE ${db.jobs} SET
+  Effect.flatMap(
+    db.now,
+    (now) =>
+      db.sql<{ readonly id: string }>`UPDATE ${db.jobs} SET
   state = 'pending', generation = generation + 1, token = token + 1, attempt = 0, crashes = 0, failure = NULL,
   result = NULL, progress = NULL, progress_message = NULL, cancel_requested = FALSE, owner = NULL, lease_until = NULL,
   run_at = ${now}, started_at = NULL, finished_at = NULL
 WHERE ${where} AND finished_at IS NOT NULL
-RETURNING id`)
+RETURNING id`
+  )
 
 /** A row with a unique key may collide, so it is tried alone, in a savepoint where the caller has a transaction. */
 const rerunUnique = (db: Db, id: string): Effect.Effect<"rerun" | "unfinished" | "duplicate", StorageError> =>
   db.atomic("rerun", rerunWhere(db, db.sql`id = ${id}`)).pipe(
-    Effect.map((rows) => rows.length > 0 ? "rerun" as const : "unfinished" as const),
-    Effect.catchAll((error) => isUniqueViolation(error.cause) ? Effect.succeed("duplicate" as const) : Effect.fail(error))
+    Effect.map((rows) => (rows.length > 0 ? ("rerun" as const) : ("unfinished" as const))),
+    Effect.catchAll((error) =>
+      isUniqueViolation(error.cause) ? Effect.succeed("duplicate" as const) : Effect.fail(error)
+    )
   )
 
-export const rerun = (db: Db): Service["rerun"] => (ids) =>
-  ids.length === 0 ? Effect.succeed([]) : Effect.gen(function*() {
-    const answers = new Map<string, "rerun" | "unfinished" | "duplicate">()
-    const rows = yield* db.run("rerun", rerunWhere(db, db.sql`${db.among("id", ids)} AND unique_key IS NULL`))
-    for (const row of rows) answers.set(row.id, "rerun")
-    if (rows.length < ids.length) {
-      const states = yield* db.run("rerun", statesOf(db, ids))
-      for (const [id, state] of states) {
-        if (!answers.has(id)) answers.set(id, finished(state) ? yield* rerunUnique(db, id) : "unfinished")
-      }
-    }
-    return ids.map((id) => answers.get(id) ?? "notFound")
-  })
+export const rerun =
+  (db: Db): Service["rerun"] =>
+  (ids) =>
+    ids.length === 0
+      ? Effect.succeed([])
+      : Effect.gen(function* () {
+          const answers = new Map<string, "rerun" | "unfinished" | "duplicate">()
+          const rows = yield* db.run("rerun", rerunWhere(db, db.sql`${db.among("id", ids)} AND unique_key IS NULL`))
+          for (const row of rows) answers.set(row.id, "rerun")
+          if (rows.length < ids.length) {
+            const states = yield* db.run("rerun", statesOf(db, ids))
+            for (const [id, state] of states) {
+              if (!answers.has(id)) answers.set(id, finished(state) ? yield* rerunUnique(db, id) : "unfinished")
+            }
+          }
+          return ids.map((id) => answers.get(id) ?? "notFound")
+        })
 
 const dueAt = (db: Db, due: Due, now: ReturnType<Db["among"]>) =>
   "runAt" in due
     ? db.sql`CAST(${Math.ceil(due.runAt)} AS bigint)`
     : db.sql`${now} + CAST(${whole(due.delay)} AS bigint)`
 
-export const reschedule = (db: Db): Service["reschedule"] => (ids, due) =>
-  ids.length === 0 ? Effect.succeed([]) : db.run(
-    "reschedule",
-    Effect.gen(function*() {
-      const now = yield* db.now
-      const rows = yield* db.sql<Found>`UPDATE ${db.jobs} SET
+export const reschedule =
+  (db: Db): Service["reschedule"] =>
+  (ids, due) =>
+    ids.length === 0
+      ? Effect.succeed([])
+      : db.run(
+          "reschedule",
+          Effect.gen(function* () {
+            const now = yield* db.now
+            const rows = yield* db.sql<Found>`UPDATE ${db.jobs} SET
   run_at = n.due, state = CASE WHEN n.due <= n.t THEN 'pending' ELSE 'scheduled' END
 FROM (SELECT ${now} AS t, ${dueAt(db, due, now)} AS due) AS n
 WHERE ${db.among("id", ids)} AND state IN ('scheduled', 'pending')
 RETURNING id, state`
-      const changed = new Set(rows.map((row) => row.id))
-      const others = changed.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
-      return ids.map((id) => {
-        if (changed.has(id)) return "rescheduled"
-        const state = others.get(id)
-        return state === undefined ? "notFound" : finished(state) ? "finished" : "running"
-      })
-    })
-  )
+            const changed = new Set(rows.map((row) => row.id))
+            const others = changed.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
+            return ids.map((id) => {
+              if (changed.has(id)) return "rescheduled"
+              const state = others.get(id)
+              return state === undefined ? "notFound" : finished(state) ? "finished" : "running"
+            })
+          })
+        )
 
-export const remove = (db: Db): Service["remove"] => (ids) =>
-  ids.length === 0 ? Effect.succeed([]) : db.run(
-    "remove",
-    Effect.gen(function*() {
-      const rows = yield* db.sql<{ readonly id: string }>`DELETE FROM ${db.jobs}
+export const remove =
+  (db: Db): Service["remove"] =>
+  (ids) =>
+    ids.length === 0
+      ? Effect.succeed([])
+      : db.run(
+          "remove",
+          Effect.gen(function* () {
+            const rows = yield* db.sql<{ readonly id: string }>`DELETE FROM ${db.jobs}
 WHERE ${db.among("id", ids)} AND state <> 'running' RETURNING id`
-      const gone = new Set(rows.map((row) => row.id))
-      const others = gone.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
-      return ids.map((id) => gone.has(id) ? "removed" : others.has(id) ? "running" : "notFound")
-    })
-  )
+            const gone = new Set(rows.map((row) => row.id))
+            const others = gone.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
+            return ids.map((id) => (gone.has(id) ? "removed" : others.has(id) ? "running" : "notFound"))
+          })
+        )
 
 const setPaused = (db: Db, operation: string, queue: string, paused: boolean) =>
   db.run(
@@ -123,30 +144,35 @@ ON CONFLICT (queue) DO UPDATE SET paused = excluded.paused`
  * A reader that stays (a dump) must not stall the queue: then the pause holds for claims that begin later.
  */
 const pauseLocked = (db: Db, queue: string) =>
-  db.atomic(
-    "pauseQueue",
-    Effect.zipRight(
-      db.sql`SET LOCAL lock_timeout = '1s'`,
+  db
+    .atomic(
+      "pauseQueue",
       Effect.zipRight(
-        db.sql`LOCK TABLE ${db.queues} IN ACCESS EXCLUSIVE MODE`,
-        setPaused(db, "pauseQueue", queue, true)
+        db.sql`SET LOCAL lock_timeout = '1s'`,
+        Effect.zipRight(
+          db.sql`LOCK TABLE ${db.queues} IN ACCESS EXCLUSIVE MODE`,
+          setPaused(db, "pauseQueue", queue, true)
+        )
       )
     )
-  ).pipe(
-    Effect.catchAll((error) =>
-      isLockTimeout(error.cause) ? setPaused(db, "pauseQueue", queue, true) : Effect.fail(error)
+    .pipe(
+      Effect.catchAll((error) =>
+        isLockTimeout(error.cause) ? setPaused(db, "pauseQueue", queue, true) : Effect.fail(error)
+      )
     )
-  )
 
 // not in the caller's transaction: its lock would stop every claim until the commit
-export const pauseQueue = (db: Db): Service["pauseQueue"] => (queue) =>
-  Effect.asVoid(detached(db.dialect === "pg" ? pauseLocked(db, queue) : setPaused(db, "pauseQueue", queue, true)))
+export const pauseQueue =
+  (db: Db): Service["pauseQueue"] =>
+  (queue) =>
+    Effect.asVoid(detached(db.dialect === "pg" ? pauseLocked(db, queue) : setPaused(db, "pauseQueue", queue, true)))
 
-export const resumeQueue = (db: Db): Service["resumeQueue"] => (queue) =>
-  Effect.asVoid(setPaused(db, "resumeQueue", queue, false))
+export const resumeQueue =
+  (db: Db): Service["resumeQueue"] =>
+  (queue) =>
+    Effect.asVoid(setPaused(db, "resumeQueue", queue, false))
 
 export const pausedQueues = (db: Db): Service["pausedQueues"] =>
-  db.run(
-    "pausedQueues",
-    db.sql<{ readonly queue: string }>`SELECT queue FROM ${db.queues} WHERE paused ORDER BY queue`
-  ).pipe(Effect.map((rows) => rows.map((row) => row.queue)))
+  db
+    .run("pausedQueues", db.sql<{ readonly queue: string }>`SELECT queue FROM ${db.queues} WHERE paused ORDER BY queue`)
+    .pipe(Effect.map((rows) => rows.map((row) => row.queue)))

@@ -4,36 +4,49 @@ import type { Db } from "./db.js"
 import type { Big, RawRow } from "./row.js"
 import { decode } from "./row.js"
 
-export const get = (db: Db): Service["get"] => (ids) =>
-  ids.length === 0 ? Effect.succeed([]) : db.run(
-    "get",
-    db.sql<RawRow>`SELECT * FROM ${db.jobs} WHERE ${db.among("id", ids)}`
-  ).pipe(Effect.map((rows) => rows.map(decode)))
+export const get =
+  (db: Db): Service["get"] =>
+  (ids) =>
+    ids.length === 0
+      ? Effect.succeed([])
+      : db
+          .run("get", db.sql<RawRow>`SELECT * FROM ${db.jobs} WHERE ${db.among("id", ids)}`)
+          .pipe(Effect.map((rows) => rows.map(decode)))
 
 const conditions = (db: Db, filter: Filter) => [
   ...(filter.states === undefined ? [] : [db.among("state", filter.states)]),
   ...(filter.queues === undefined ? [] : [db.among("queue", filter.queues)]),
   ...(filter.names === undefined ? [] : [db.among("name", filter.names)]),
-  ...(filter.tag === undefined ? [] : [
-    db.dialect === "pg"
-      ? db.sql`EXISTS (SELECT 1 FROM json_array_elements_text(CAST(tags AS json)) AS e(tag) WHERE e.tag = ${filter.tag})`
-      : db.sql`EXISTS (SELECT 1 FROM json_each(tags) AS e WHERE e.value = ${filter.tag})`
-  ]),
+  ...(filter.tag === undefined
+    ? []
+    : [
+        db.dialect === "pg"
+          ? db.sql`EXISTS (SELECT 1 FROM json_array_elements_text(CAST(tags AS json)) AS e(tag) WHERE e.tag = ${filter.tag})`
+          : db.sql`EXISTS (SELECT 1 FROM json_each(tags) AS e WHERE e.value = ${filter.tag})`
+      ]),
   ...(filter.from === undefined ? [] : [db.sql`enqueued_at >= CAST(${filter.from} AS bigint)`]),
   ...(filter.until === undefined ? [] : [db.sql`enqueued_at < CAST(${filter.until} AS bigint)`])
 ]
 
-export const list = (db: Db): Service["list"] => ({ after, filter, limit }) =>
-  db.run(
-    "list",
-    db.sql<RawRow>`SELECT * FROM ${db.jobs} WHERE ${
-      db.sql.and(["true", ...(after === undefined ? [] : [db.sql`id > ${after}`]), ...conditions(db, filter)])
-    } ORDER BY id LIMIT ${limit}`
-  ).pipe(Effect.map((rows) => rows.map(decode)))
+export const list =
+  (db: Db): Service["list"] =>
+  ({ after, filter, limit }) =>
+    db
+      .run(
+        "list",
+        db.sql<RawRow>`SELECT * FROM ${db.jobs} WHERE ${db.sql.and([
+          "true",
+          ...(after === undefined ? [] : [db.sql`id > ${after}`]),
+          ...conditions(db, filter)
+        ])} ORDER BY id LIMIT ${limit}`
+      )
+      .pipe(Effect.map((rows) => rows.map(decode)))
 
 export const counts = (db: Db): Service["counts"] =>
-  db.run(
-    "counts",
-    db.sql<{ readonly queue: string; readonly state: State; readonly count: Big }>`SELECT
+  db
+    .run(
+      "counts",
+      db.sql<{ readonly queue: string; readonly state: State; readonly count: Big }>`SELECT
   queue, state, count(*) AS count FROM ${db.jobs} GROUP BY queue, state ORDER BY queue, state`
-  ).pipe(Effect.map((rows) => rows.map((row) => ({ queue: row.queue, state: row.state, count: Number(row.count) }))))
+    )
+    .pipe(Effect.map((rows) => rows.map((row) => ({ queue: row.queue, state: row.state, count: Number(row.count) }))))

@@ -32,7 +32,7 @@ export interface RawRow {
   readonly finished_at: Big | null
 }
 
-const nullable = (value: Big | null): number | null => value === null ? null : Number(value)
+const nullable = (value: Big | null): number | null => (value === null ? null : Number(value))
 
 const noTags: ReadonlyArray<string> = []
 
@@ -64,7 +64,7 @@ export const decode = (row: RawRow): JobRow => ({
   finishedAt: nullable(row.finished_at)
 })
 
-const byId = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0
+const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** RETURNING has no order. */
 export const byClaimOrder = (a: JobRow, b: JobRow): number =>

@@ -48,10 +48,8 @@ const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageErro
   })
 
 /** The storage on any client of a known dialect. */
-export const make = (
-  options: MakeOptions
-): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
-  Effect.gen(function*() {
+export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
+  Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
     const db = Db.make({
       sql: options.sql,

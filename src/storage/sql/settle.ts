@@ -56,56 +56,61 @@ const assignments = `state = CASE
 const update = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
   const { sql } = db
   const ids = outcomes.map((outcome) => outcome.id)
-  const values = db.dialect === "pg"
-    ? sql`unnest(
+  const values =
+    db.dialect === "pg"
+      ? sql`unnest(
   CAST(${ids} AS text[]), CAST(${outcomes.map((outcome) => outcome.token)} AS bigint[]),
   CAST(${outcomes.map((outcome) => outcome.to)} AS text[]), CAST(${outcomes.map(delayOf)} AS bigint[]),
   CAST(${outcomes.map(bodyOf)} AS text[])) AS v(k, held, kind, delay, body)`
-    : sql`(SELECT value ->> 0 AS k, value ->> 1 AS held, value ->> 2 AS kind, value ->> 3 AS delay, value ->> 4 AS body
-  FROM json_each(${
-      JSON.stringify(outcomes.map((outcome) => [
-        outcome.id,
-        outcome.token,
-        outcome.to,
-        delayOf(outcome),
-        bodyOf(outcome)
-      ]))
-    })) AS v`
-  return Effect.flatMap(db.now, (now) =>
-    sql<{ readonly id: string; readonly token: Big }>`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
+      : sql`(SELECT value ->> 0 AS k, value ->> 1 AS held, value ->> 2 AS kind, value ->> 3 AS delay, value ->> 4 AS body
+  FROM json_each(${JSON.stringify(
+    outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
+  )})) AS v`
+  return Effect.flatMap(
+    db.now,
+    (now) =>
+      sql<{ readonly id: string; readonly token: Big }>`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
 FROM ${values}, (SELECT ${now} AS t) AS n
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   AND id = v.k AND token = v.held AND owner IS NOT NULL
-RETURNING id, token`)
+RETURNING id, token`
+  )
 }
 
-export const settle = (db: Db): Service["settle"] => (outcomes) =>
-  outcomes.length === 0 ? Effect.succeed([]) : db.run(
-    "settle",
-    Effect.gen(function*() {
-      // of several outcomes for one hold the first wins; the others are judged as repeats
-      const first = new Map<string, Outcome>()
-      for (const outcome of outcomes) {
-        const hold = key(outcome.id, outcome.token)
-        if (!first.has(hold)) first.set(hold, outcome)
-      }
-      const rows = yield* update(db, [...first.values()])
-      const applied = new Set(rows.map((row) => key(row.id, row.token)))
-      const open = outcomes.filter((outcome) => {
-        const hold = key(outcome.id, outcome.token)
-        return !applied.has(hold) || first.get(hold) !== outcome
-      })
-      const states = new Map<string, State>()
-      if (open.length > 0) {
-        const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
-  id, token, state FROM ${db.jobs} WHERE ${db.among("id", open.map((outcome) => outcome.id))}`
-        for (const row of found) states.set(key(row.id, row.token), row.state)
-      }
-      return outcomes.map((outcome) => {
-        const hold = key(outcome.id, outcome.token)
-        if (applied.has(hold) && first.get(hold) === outcome) return true
-        const state = states.get(hold)
-        return state !== undefined && leadsTo[outcome.to].includes(state)
-      })
-    })
-  )
+export const settle =
+  (db: Db): Service["settle"] =>
+  (outcomes) =>
+    outcomes.length === 0
+      ? Effect.succeed([])
+      : db.run(
+          "settle",
+          Effect.gen(function* () {
+            // of several outcomes for one hold the first wins; the others are judged as repeats
+            const first = new Map<string, Outcome>()
+            for (const outcome of outcomes) {
+              const hold = key(outcome.id, outcome.token)
+              if (!first.has(hold)) first.set(hold, outcome)
+            }
+            const rows = yield* update(db, [...first.values()])
+            const applied = new Set(rows.map((row) => key(row.id, row.token)))
+            const open = outcomes.filter((outcome) => {
+              const hold = key(outcome.id, outcome.token)
+              return !applied.has(hold) || first.get(hold) !== outcome
+            })
+            const states = new Map<string, State>()
+            if (open.length > 0) {
+              const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
+  id, token, state FROM ${db.jobs} WHERE ${db.among(
+    "id",
+    open.map((outcome) => outcome.id)
+  )}`
+              for (const row of found) states.set(key(row.id, row.token), row.state)
+            }
+            return outcomes.map((outcome) => {
+              const hold = key(outcome.id, outcome.token)
+              if (applied.has(hold) && first.get(hold) === outcome) return true
+              const state = states.get(hold)
+              return state !== undefined && leadsTo[outcome.to].includes(state)
+            })
+          })
+        )

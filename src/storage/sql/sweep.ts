@@ -6,15 +6,20 @@ import { whole } from "./db.js"
 type Finished = "completed" | "failed" | "cancelled"
 
 const removeOld = (db: Db, operation: string, state: Finished, age: number, limit: number) =>
-  limit <= 0 ? Effect.succeed(0) : db.run(
-    operation,
-    Effect.flatMap(db.now, (now) =>
-      db.sql`DELETE FROM ${db.jobs} WHERE ${
-        db.idIn(db.sql`SELECT id FROM ${db.jobs}
+  limit <= 0
+    ? Effect.succeed(0)
+    : db
+        .run(
+          operation,
+          Effect.flatMap(
+            db.now,
+            (now) =>
+              db.sql`DELETE FROM ${db.jobs} WHERE ${db.idIn(db.sql`SELECT id FROM ${db.jobs}
   WHERE state = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - CAST(${whole(age)} AS bigint)
-  ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`)
-      } RETURNING id`)
-  ).pipe(Effect.map((rows) => rows.length))
+  ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`)} RETURNING id`
+          )
+        )
+        .pipe(Effect.map((rows) => rows.length))
 
 const removeAll = (
   db: Db,
@@ -23,35 +28,46 @@ const removeAll = (
   limit: number
 ) =>
   Effect.reduce(work, 0, (removed, { age, state }) =>
-    Effect.map(removeOld(db, operation, state, age, limit - removed), (count) => removed + count))
+    Effect.map(removeOld(db, operation, state, age, limit - removed), (count) => removed + count)
+  )
 
-export const prune = (db: Db): Service["prune"] => (states, age, limit) =>
-  removeAll(db, "prune", states.map((state) => ({ state, age })), limit)
+export const prune =
+  (db: Db): Service["prune"] =>
+  (states, age, limit) =>
+    removeAll(
+      db,
+      "prune",
+      states.map((state) => ({ state, age })),
+      limit
+    )
 
-export const sweep = (db: Db): Service["sweep"] => (request) =>
-  Effect.gen(function*() {
-    const { sql } = db
-    const dies = sql`attempt >= max_attempts OR crashes + 1 >= CAST(${request.crashLimit} AS integer)`
-    const rows = yield* db.run(
-      "sweep",
-      Effect.flatMap(db.now, (now) =>
-        sql<{ readonly state: State }>`UPDATE ${db.jobs} SET
+export const sweep =
+  (db: Db): Service["sweep"] =>
+  (request) =>
+    Effect.gen(function* () {
+      const { sql } = db
+      const dies = sql`attempt >= max_attempts OR crashes + 1 >= CAST(${request.crashLimit} AS integer)`
+      const rows = yield* db.run(
+        "sweep",
+        Effect.flatMap(
+          db.now,
+          (now) =>
+            sql<{ readonly state: State }>`UPDATE ${db.jobs} SET
   state = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${dies} THEN 'failed' ELSE 'pending' END,
   failure = CASE WHEN NOT cancel_requested AND (${dies}) THEN CAST(${request.crashFailure} AS text) ELSE failure END,
   finished_at = CASE WHEN cancel_requested OR ${dies} THEN ${now} ELSE NULL END,
   crashes = crashes + 1, token = token + 1, owner = NULL, lease_until = NULL
-WHERE ${
-          db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'running' AND lease_until <= ${now}
-  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`)
-        }
-RETURNING state`)
-    )
-    const rescued = rows.filter((row) => row.state === "pending").length
-    const states: ReadonlyArray<Finished> = ["completed", "failed", "cancelled"]
-    const work = states.flatMap((state) => {
-      const age = request.retention[state]
-      return age === undefined ? [] : [{ state, age }]
+WHERE ${db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'running' AND lease_until <= ${now}
+  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`)}
+RETURNING state`
+        )
+      )
+      const rescued = rows.filter((row) => row.state === "pending").length
+      const states: ReadonlyArray<Finished> = ["completed", "failed", "cancelled"]
+      const work = states.flatMap((state) => {
+        const age = request.retention[state]
+        return age === undefined ? [] : [{ state, age }]
+      })
+      const removed = yield* removeAll(db, "sweep", work, request.limit)
+      return { rescued, ended: rows.length - rescued, removed }
     })
-    const removed = yield* removeAll(db, "sweep", work, request.limit)
-    return { rescued, ended: rows.length - rescued, removed }
-  })

@@ -16,10 +16,10 @@ const older = (version: string): boolean => {
 export const checkVersion = (version: string): Effect.Effect<void, StorageError> =>
   older(version)
     ? Effect.fail(
-      new StorageError({
-        operation: "open",
-        message: `SQLite ${minimum} or later is needed, this driver has ${version}`,
-        isTransient: false
-      })
-    )
+        new StorageError({
+          operation: "open",
+          message: `SQLite ${minimum} or later is needed, this driver has ${version}`,
+          isTransient: false
+        })
+      )
     : Effect.void

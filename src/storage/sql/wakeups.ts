@@ -36,7 +36,7 @@ const session = (db: Db, channel: string, listen: Listen): Stream.Stream<string,
       return Option.some("*")
     })
     const ask = detached(db.sql`SELECT pg_notify(${channel}, ${probe})`)
-    const check = Effect.gen(function*() {
+    const check = Effect.gen(function* () {
       echoed = false
       const until = Date.now() + patience
       let asked = 0
