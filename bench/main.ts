@@ -21,7 +21,7 @@ const bulk = 10_000
 const drained = Number(process.env["DBJOBQ_BENCH_JOBS"] ?? 20_000)
 
 const rate = <A, E, R>(count: number, effect: Effect.Effect<A, E, R>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const from = yield* Clock.currentTimeNanos
     yield* effect
     const seconds = Number((yield* Clock.currentTimeNanos) - from) / 1e9
@@ -33,7 +33,7 @@ const remove = (queue: string) =>
   Stream.runForEach(JobQueue.stream({ queues: [queue] }), ({ id }) => JobQueue.cancel(id))
 
 const bench = <E>(name: string, storage: Layer.Layer<JobStorage.JobStorage, E>) =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const one = yield* rate(
       singles,
       Effect.forEach(payloads(singles), (payload) => JobQueue.enqueue(Noop, payload, { queue: "singles" }))
@@ -52,21 +52,21 @@ const bench = <E>(name: string, storage: Layer.Layer<JobStorage.JobStorage, E>) 
       left--
       return left === 0 ? Effect.asVoid(Deferred.succeed(finished, undefined)) : Effect.void
     })
-    const speed = yield* Effect.scoped(rate(
-      left,
-      Effect.gen(function*() {
-        const worker = yield* Worker.make([Noop], { concurrency: 10 }).pipe(Effect.provide(live))
-        yield* Deferred.await(finished)
-        yield* worker.awaitIdle
-      })
-    ))
+    const speed = yield* Effect.scoped(
+      rate(
+        left,
+        Effect.gen(function* () {
+          const worker = yield* Worker.make([Noop], { concurrency: 10 }).pipe(Effect.provide(live))
+          yield* Deferred.await(finished)
+          yield* worker.awaitIdle
+        })
+      )
+    )
     const counts = yield* JobQueue.counts
     const completed = counts.filter(({ state }) => state === "completed").reduce((sum, { count }) => sum + count, 0)
     const verified = completed >= drained ? "all completed" : `ONLY ${completed} of ${drained} COMPLETED`
     const rss = Math.round(process.memoryUsage().rss / 1_048_576)
-    yield* Console.log(
-      `| ${name} | ${one} | ${many} | ${speed} | ${verified} | ${rss} |`
-    )
+    yield* Console.log(`| ${name} | ${one} | ${many} | ${speed} | ${verified} | ${rss} |`)
   }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage))))
 
 const sqlite = (synchronous: "full" | "normal") =>
@@ -77,13 +77,15 @@ const sqlite = (synchronous: "full" | "normal") =>
   )
 
 const url = process.env["DBJOBQ_TEST_PG_URL"] ?? "postgres://postgres@127.0.0.1:5432/test"
-const postgres = Effect.gen(function*() {
+const postgres = Effect.gen(function* () {
   const schema = `dbjobq_bench_${process.pid}`
   const storage = PgStorage.layer({ url, schema })
   yield* bench("postgres", storage).pipe(
     Effect.ensuring(
       Effect.orDie(
-        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DROP SCHEMA ${sql(schema)} CASCADE`).pipe(Effect.provide(storage))
+        Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DROP SCHEMA ${sql(schema)} CASCADE`).pipe(
+          Effect.provide(storage)
+        )
       )
     )
   )
@@ -97,7 +99,7 @@ const runs = {
 }
 
 const wanted = process.argv.slice(2)
-const Main = Effect.gen(function*() {
+const Main = Effect.gen(function* () {
   yield* Console.log(`| storage | enqueue /s | enqueueAll ${bulk} /s | drain ${drained} /s | rows | RSS MB |`)
   yield* Console.log("|---|---:|---:|---:|---|---:|")
   for (const [name, run] of Object.entries(runs)) {

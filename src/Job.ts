@@ -44,9 +44,10 @@ export type TypeId = "~dbjobq/Job"
  * @since 0.1.0
  * @category models
  */
-export type Id<Name extends string> = string & Brand.Brand<"~dbjobq/Job/Id"> & {
-  readonly "~dbjobq/Job/Id/name"?: (_: Name) => Name
-}
+export type Id<Name extends string> = string &
+  Brand.Brand<"~dbjobq/Job/Id"> & {
+    readonly "~dbjobq/Job/Id/name"?: (_: Name) => Name
+  }
 
 /**
  * The handler of the job with this name, as a requirement of a worker. Invariant in the name.
@@ -144,11 +145,9 @@ export interface Job<
    */
   readonly toLayer: {
     <R, const T extends boolean = false>(
-      handler: (payload: Schema.Schema.Type<Payload>) => Effect.Effect<
-        Schema.Schema.Type<Success>,
-        Schema.Schema.Type<Error>,
-        R
-      >,
+      handler: (
+        payload: Schema.Schema.Type<Payload>
+      ) => Effect.Effect<Schema.Schema.Type<Success>, Schema.Schema.Type<Error>, R>,
       options?: { readonly transactional?: T | undefined }
     ): Layer.Layer<
       Handler<Name>,
@@ -157,11 +156,9 @@ export interface Job<
     >
     <R, EX, RX, const T extends boolean = false>(
       build: Effect.Effect<
-        (payload: Schema.Schema.Type<Payload>) => Effect.Effect<
-          Schema.Schema.Type<Success>,
-          Schema.Schema.Type<Error>,
-          R
-        >,
+        (
+          payload: Schema.Schema.Type<Payload>
+        ) => Effect.Effect<Schema.Schema.Type<Success>, Schema.Schema.Type<Error>, R>,
         EX,
         RX
       >,
@@ -169,9 +166,7 @@ export interface Job<
     ): Layer.Layer<
       Handler<Name>,
       EX,
-      | Exclude<RX, Scope.Scope>
-      | Exclude<R, CurrentJob | Scope.Scope>
-      | (true extends T ? Transactional : never)
+      Exclude<RX, Scope.Scope> | Exclude<R, CurrentJob | Scope.Scope> | (true extends T ? Transactional : never)
     >
   }
 }
@@ -246,23 +241,28 @@ export const isJob = (value: unknown): value is Any => Predicate.hasProperty(val
  * @since 0.1.0
  * @category context
  */
-export class CurrentJob extends Context.Tag("dbjobq/Job/CurrentJob")<CurrentJob, {
-  /** Stable over all attempts: fit for an idempotency key. */
-  readonly id: string
-  readonly name: string
-  readonly queue: string
-  /** 1 for the first attempt. */
-  readonly attempt: number
-  readonly maxAttempts: number
-  /** Epoch milliseconds. */
-  readonly enqueuedAt: number
-  /** Records how far the job is, from 0 to 1. Does nothing once the job is no longer held. */
-  readonly progress: (fraction: number, message?: string) => Effect.Effect<void, StorageError>
-}>() {}
+export class CurrentJob extends Context.Tag("dbjobq/Job/CurrentJob")<
+  CurrentJob,
+  {
+    /** Stable over all attempts: fit for an idempotency key. */
+    readonly id: string
+    readonly name: string
+    readonly queue: string
+    /** 1 for the first attempt. */
+    readonly attempt: number
+    readonly maxAttempts: number
+    /** Epoch milliseconds. */
+    readonly enqueuedAt: number
+    /** Records how far the job is, from 0 to 1. Does nothing once the job is no longer held. */
+    readonly progress: (fraction: number, message?: string) => Effect.Effect<void, StorageError>
+  }
+>() {}
 
 /** A control outcome travels as a defect, so that a handler's own error handling does not swallow it. */
 class Control {
-  readonly outcome: { readonly to: "snooze"; readonly delay: number } | { readonly to: "discard"; readonly reason: string }
+  readonly outcome:
+    | { readonly to: "snooze"; readonly delay: number }
+    | { readonly to: "discard"; readonly reason: string }
   constructor(outcome: Control["outcome"]) {
     this.outcome = outcome
   }
@@ -365,10 +365,7 @@ export function make<
   P extends AnySchema,
   S extends AnySchema = typeof Schema.Void,
   E extends AnySchema = typeof Schema.Never
->(
-  name: Name,
-  options: Options<Schema.Schema.Type<P>, P, S, E> & { readonly payload: P }
-): Job<Name, P, S, E>
+>(name: Name, options: Options<Schema.Schema.Type<P>, P, S, E> & { readonly payload: P }): Job<Name, P, S, E>
 /**
  * @since 0.1.0
  * @category constructors
@@ -378,10 +375,7 @@ export function make<
   F extends Schema.Struct.Fields = {},
   S extends AnySchema = typeof Schema.Void,
   E extends AnySchema = typeof Schema.Never
->(
-  name: Name,
-  options?: Options<Schema.Simplify<Schema.Struct.Type<F>>, F, S, E>
-): Job<Name, Schema.Struct<F>, S, E>
+>(name: Name, options?: Options<Schema.Simplify<Schema.Struct.Type<F>>, F, S, E>): Job<Name, Schema.Struct<F>, S, E>
 export function make<A, E>(
   name: string,
   options: {
@@ -430,7 +424,7 @@ export function make<A, E>(
     ) =>
       Layer.scoped(
         handlerTag(name),
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const handle = Effect.isEffect(build) ? yield* build : build
           const context = yield* Effect.context<R>()
           const transactional = layerOptions?.transactional === true ? yield* Transactional : undefined
@@ -445,9 +439,8 @@ export function make<A, E>(
               transactional,
               // the attempt's own CurrentJob and Scope are in the fiber's context already and win over the layer's
               run: (value: A) =>
-                Effect.mapInputContext(
-                  handle(value),
-                  (own: Context.Context<CurrentJob | Scope.Scope>) => Context.merge(context, own)
+                Effect.mapInputContext(handle(value), (own: Context.Context<CurrentJob | Scope.Scope>) =>
+                  Context.merge(context, own)
                 )
             })
           }
@@ -484,19 +477,18 @@ const payloadEncoder = <A>(
     const ok = (text: string | undefined) =>
       text === undefined ||
       (text.length > 0 && text.length <= maxUniqueKey && !text.includes("\u0000") && isWellFormed(text))
-    return Either.filterOrLeft(
-      key,
-      ok,
-      () => refused({ path: "uniqueKey", expected: `1 to ${maxUniqueKey} well-formed characters without NUL` })
+    return Either.filterOrLeft(key, ok, () =>
+      refused({ path: "uniqueKey", expected: `1 to ${maxUniqueKey} well-formed characters without NUL` })
     )
   }
   return (value) =>
     Effect.flatMap(Effect.mapError(validate(value ?? {}), unparsed), (payload) =>
       Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
-        Either.flatMap(
-          Either.mapLeft(Json.stringify(encoded, maxPayload), refused),
-          (text) => Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
-        )))
+        Either.flatMap(Either.mapLeft(Json.stringify(encoded, maxPayload), refused), (text) =>
+          Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
+        )
+      )
+    )
 }
 
 /** Whether every surrogate has its other half: some databases refuse text that has not. */
@@ -546,20 +538,29 @@ interface Attempt<A, S, E> {
   readonly run: (payload: A) => Effect.Effect<S, E, CurrentJob | Scope.Scope>
 }
 
-const makeAttempt = <A, S, E>(
-  { error, payload, retry, run, success, timeout, transactional }: Attempt<A, S, E>
-): HandlerService["attempt"] => {
+const makeAttempt = <A, S, E>({
+  error,
+  payload,
+  retry,
+  run,
+  success,
+  timeout,
+  transactional
+}: Attempt<A, S, E>): HandlerService["attempt"] => {
   const decodePayload = ParseResult.decodeUnknown(payload)
   const encodeResult = ParseResult.encode(success)
   const encodeError = ParseResult.encode(error)
   return (row, complete) => {
     const ended = (stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
-      const final = row.attempt >= row.maxAttempts ||
+      const final =
+        row.attempt >= row.maxAttempts ||
         (stored.kind === "fail" && typed !== undefined && retry?.while?.(typed) === false)
       if (final) return Effect.succeed({ _tag: "Failure", failure: stored, retryIn: undefined })
       const input = { kind: stored.kind, name: stored.name, message: stored.message, error: typed }
       return Effect.map(
-        retry?.schedule === undefined ? Backoff.standard(row.attempt) : Backoff.replay(retry.schedule, row.attempt, input),
+        retry?.schedule === undefined
+          ? Backoff.standard(row.attempt)
+          : Backoff.replay(retry.schedule, row.attempt, input),
         (retryIn) => ({ _tag: "Failure", failure: stored, retryIn })
       )
     }
@@ -581,7 +582,9 @@ const makeAttempt = <A, S, E>(
       Effect.flatMap(
         Effect.mapError(encodeResult(value), (issue) => new Refused(parseIssue.describe(issue))),
         (encoded) =>
-          encoded === undefined ? Effect.succeed(null) : Either.mapLeft(Json.stringify(encoded, maxResult), (refusal) => new Refused(refusal))
+          encoded === undefined
+            ? Effect.succeed(null)
+            : Either.mapLeft(Json.stringify(encoded, maxResult), (refusal) => new Refused(refusal))
       )
     const fromCause = (cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
       for (const defect of Cause.defects(cause)) {
@@ -590,20 +593,23 @@ const makeAttempt = <A, S, E>(
             defect.outcome.to === "snooze"
               ? { _tag: "Snooze", delay: defect.outcome.delay }
               : {
-                _tag: "Failure",
-                failure: failure.stated("discarded", "Discarded", defect.outcome.reason),
-                retryIn: undefined
-              }
+                  _tag: "Failure",
+                  failure: failure.stated("discarded", "Discarded", defect.outcome.reason),
+                  retryIn: undefined
+                }
           )
         }
       }
       const failed = Cause.failureOption(cause)
       if (Option.isSome(failed)) {
-        if (failed.value instanceof TimedOut) return ended(failure.stated("timeout", "TimeoutException", `no result within ${timeout} ms`))
+        if (failed.value instanceof TimedOut)
+          return ended(failure.stated("timeout", "TimeoutException", `no result within ${timeout} ms`))
         if (failed.value instanceof Fenced) return Effect.succeed({ _tag: "Fenced" })
         if (failed.value instanceof Refused) {
           const { expected, path } = failed.value.refusal
-          return ended(failure.stated("die", "ResultError", `the result does not encode: expected "${path}" to be ${expected}`))
+          return ended(
+            failure.stated("die", "ResultError", `the result does not encode: expected "${path}" to be ${expected}`)
+          )
         }
         if (failed.value instanceof StorageFailed) return ended(failure.make("die", failed.value.error))
         return typedFailure(failed.value)
@@ -626,11 +632,11 @@ const makeAttempt = <A, S, E>(
       const settled = Effect.flatMap(bounded(result), (text) =>
         Effect.flatMap(
           Effect.mapError(complete(text), (cause) => new StorageFailed(cause)),
-          (accepted) => accepted ? Effect.succeed<Ended>({ _tag: "Settled" }) : Effect.fail(new Fenced())
-        ))
-      return Effect.mapError(
-        transactional.withTransaction(settled),
-        (cause) => cause instanceof StorageError ? new StorageFailed(cause) : cause
+          (accepted) => (accepted ? Effect.succeed<Ended>({ _tag: "Settled" }) : Effect.fail(new Fenced()))
+        )
+      )
+      return Effect.mapError(transactional.withTransaction(settled), (cause) =>
+        cause instanceof StorageError ? new StorageFailed(cause) : cause
       )
     }
 
@@ -638,7 +644,11 @@ const makeAttempt = <A, S, E>(
     if (Either.isLeft(parsed)) return Effect.succeed(parked(parsed.left))
     return Effect.matchEffect(decodePayload(parsed.right), {
       onFailure: (issue) => Effect.succeed(parked(parseIssue.describe(issue))),
-      onSuccess: (value) => Effect.catchAllCause(Effect.suspend(() => handled(value)), fromCause)
+      onSuccess: (value) =>
+        Effect.catchAllCause(
+          Effect.suspend(() => handled(value)),
+          fromCause
+        )
     })
   }
 }

@@ -64,9 +64,10 @@ export interface EnqueueOptions {
  * @since 0.1.0
  * @category models
  */
-export type EnqueueArgs<J extends Job.Any> = {} extends Job.Payload<J>
-  ? [payload?: Job.Payload<J>, options?: EnqueueOptions]
-  : [payload: Job.Payload<J>, options?: EnqueueOptions]
+export type EnqueueArgs<J extends Job.Any> =
+  {} extends Job.Payload<J>
+    ? [payload?: Job.Payload<J>, options?: EnqueueOptions]
+    : [payload: Job.Payload<J>, options?: EnqueueOptions]
 
 /**
  * @since 0.1.0
@@ -149,9 +150,7 @@ export interface Service {
   readonly stream: (filter?: Filter) => Stream.Stream<JobRow, InvalidOption | StorageError>
   readonly counts: Effect.Effect<ReadonlyArray<Count>, StorageError>
   /** `requested`: it is running, and its worker will interrupt it within a third of the lease. */
-  readonly cancel: (
-    id: string
-  ) => Effect.Effect<"cancelled" | "requested" | "finished", JobNotFound | StorageError>
+  readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", JobNotFound | StorageError>
   /** Runs a finished job again as a new generation with fresh attempts. */
   readonly rerun: (id: string) => Effect.Effect<"rerun" | "unfinished" | "duplicate", JobNotFound | StorageError>
   readonly reschedule: (
@@ -203,9 +202,13 @@ const dueOf = (options: {
 }
 
 const tagRule = (tags: ReadonlyArray<string>): InvalidOption | undefined =>
-  tags.length <= maxTags && tags.every((tag) => tag.length > 0 && tag.length <= 100 && !/[\u0000-\u001f\ud800-\udfff]/.test(tag))
+  tags.length <= maxTags &&
+  tags.every((tag) => tag.length > 0 && tag.length <= 100 && !/[\u0000-\u001f\ud800-\udfff]/.test(tag))
     ? undefined
-    : new InvalidOption({ field: "tags", rule: `must be at most ${maxTags}, each 1 to 100 characters without control characters` })
+    : new InvalidOption({
+        field: "tags",
+        rule: `must be at most ${maxTags}, each 1 to 100 characters without control characters`
+      })
 
 const keyRule = (key: string): InvalidOption | undefined =>
   key.length > 0 && key.length <= 1_000 && !/[\u0000]/.test(key)
@@ -216,7 +219,7 @@ const keyRule = (key: string): InvalidOption | undefined =>
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(function*() {
+export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(function* () {
   const storage = yield* JobStorage
   const transactional = yield* Effect.serviceOption(Transactional)
 
@@ -233,16 +236,21 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     id: string,
     traceparent: string | null
   ): Effect.Effect<NewJob, PayloadError | InvalidOption> =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const due = dueOf(options)
       if (due instanceof InvalidOption) return yield* due
       const queue = options.queue ?? job.queue
       const priority = options.priority ?? job.priority
       const retries = options.retries ?? job.retries
-      const refusal = option.name("queue", queue) ?? option.priority("priority", priority) ??
-        option.int("retries", retries, 0, 1_000_000) ?? tagRule(options.tags ?? []) ??
+      const refusal =
+        option.name("queue", queue) ??
+        option.priority("priority", priority) ??
+        option.int("retries", retries, 0, 1_000_000) ??
+        tagRule(options.tags ?? []) ??
         (options.uniqueKey === undefined ? undefined : keyRule(options.uniqueKey)) ??
-        (idPattern.test(id) ? undefined : new InvalidOption({ field: "id", rule: "must be 1 to 100 printable ASCII characters" }))
+        (idPattern.test(id)
+          ? undefined
+          : new InvalidOption({ field: "id", rule: "must be 1 to 100 printable ASCII characters" }))
       if (refusal !== undefined) return yield* refusal
       const encoded = yield* job.codec.encodePayload(payload)
       return {
@@ -263,35 +271,41 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     Effect.option(Effect.currentSpan),
     Option.match({
       onNone: () => null,
-      onSome: (span) => `00-${span.traceId.padStart(32, "0")}-${span.spanId.padStart(16, "0")}-${span.sampled ? "01" : "00"}`
+      onSome: (span) =>
+        `00-${span.traceId.padStart(32, "0")}-${span.spanId.padStart(16, "0")}-${span.sampled ? "01" : "00"}`
     })
   )
 
-  const insert = (
-    rows: ReadonlyArray<NewJob>
-  ): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
+  const insert = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
     Effect.flatMap(steady(storage.insert(rows)), (answers) => {
       const conflict = answers.findIndex((answer) => answer.answer === "conflict")
       return conflict < 0
         ? Effect.succeed(answers)
         : Effect.fail(
-          new InvalidOption({ field: "id", rule: "belongs to a job of another name", ...(rows.length > 1 ? { index: conflict } : {}) })
-        )
+            new InvalidOption({
+              field: "id",
+              rule: "belongs to a job of another name",
+              ...(rows.length > 1 ? { index: conflict } : {})
+            })
+          )
     })
 
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const id = options.id ?? (yield* ids.make(1))[0] ?? ""
       const row = yield* newJob(job, payload, options, id, yield* traceparent)
       const [answer] = yield* insert([row])
       // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
       return answer === undefined
         ? yield* Effect.dieMessage("the storage answered no item")
-        : { id: Job.id(job, answer.id), created: answer.created || (options.id === undefined && answer.answer === "inserted") }
+        : {
+            id: Job.id(job, answer.id),
+            created: answer.created || (options.id === undefined && answer.answer === "inserted")
+          }
     })
 
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       if (payloads.length === 0) return []
       const made = yield* ids.make(payloads.length)
       const trace = yield* traceparent
@@ -301,9 +315,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         const own = payload === undefined || typeof options !== "function" ? options : options(payload, index)
         const item = typeof own === "object" ? own : {}
         rows.push(
-          yield* Effect.mapError(
-            newJob(job, payload, item, item.id ?? made[index] ?? "", trace),
-            (error) => error.at(index)
+          yield* Effect.mapError(newJob(job, payload, item, item.id ?? made[index] ?? "", trace), (error) =>
+            error.at(index)
           )
         )
       }
@@ -312,10 +325,11 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
 
   const get = (id: string): Effect.Effect<JobRow, JobNotFound | StorageError> =>
     Effect.flatMap(transient.retry(storage.get([id])), ([row]) =>
-      row === undefined ? Effect.fail(new JobNotFound({ id })) : Effect.succeed(row))
+      row === undefined ? Effect.fail(new JobNotFound({ id })) : Effect.succeed(row)
+    )
 
   const poll: Service["poll"] = (job, id) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const row = yield* get(id)
       if (row.name !== job.name) return yield* new JobNotFound({ id })
       switch (row.state) {
@@ -330,7 +344,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     })
 
   const join: Service["join"] = (job, id) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       if (Option.isSome(transactional) && (yield* transactional.value.inTransaction)) {
         // no worker can see an uncommitted job: waiting here would wait for ever
         return yield* new InvalidOption({ field: "join", rule: "must not be called inside a transaction" })
@@ -345,7 +359,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     })
 
   const list: Service["list"] = (options = {}) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const { after, limit = 50, ...filter } = options
       const refusal = option.int("limit", limit, 1, pageMax)
       if (refusal !== undefined) return yield* refusal
@@ -361,7 +375,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     answers: Effect.Effect<ReadonlyArray<A | "notFound">, StorageError>
   ): Effect.Effect<A, JobNotFound | StorageError> =>
     Effect.flatMap(steady(answers), ([answer]) =>
-      isFound(answer) ? Effect.succeed(answer) : Effect.fail(new JobNotFound({ id })))
+      isFound(answer) ? Effect.succeed(answer) : Effect.fail(new JobNotFound({ id }))
+    )
 
   const named = (queue: string, effect: Effect.Effect<void, StorageError>) => {
     const refusal = option.name("queue", queue)
@@ -381,7 +396,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         Effect.map(list({ ...filter, after, limit: pageMax }), ({ jobs, next }) => [
           Chunk.fromIterable(jobs),
           next === undefined ? Option.none() : Option.some(next)
-        ])),
+        ])
+      ),
     counts: transient.retry(storage.counts),
     cancel: (id) => one(id, storage.cancel([id])),
     rerun: (id) => one(id, storage.rerun([id])),
@@ -394,7 +410,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     resumeQueue: (queue) => named(queue, storage.resumeQueue(queue)),
     pausedQueues: transient.retry(storage.pausedQueues),
     prune: ({ age, states = ["completed", "failed", "cancelled"] }) =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const millis = option.millis("age", age)
         if (typeof millis !== "number") return yield* millis
         let total = 0
@@ -435,7 +451,8 @@ export const withTransaction = <A, E, R>(
  * @since 0.1.0
  * @category accessors
  */
-export const enqueue = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>) => Effect.flatMap(JobQueue, (queue) => queue.enqueue(job, ...args))
+export const enqueue = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>) =>
+  Effect.flatMap(JobQueue, (queue) => queue.enqueue(job, ...args))
 
 /**
  * See `Service.enqueueOrGet`.
@@ -443,7 +460,8 @@ export const enqueue = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>) => E
  * @since 0.1.0
  * @category accessors
  */
-export const enqueueOrGet = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>) => Effect.flatMap(JobQueue, (queue) => queue.enqueueOrGet(job, ...args))
+export const enqueueOrGet = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>) =>
+  Effect.flatMap(JobQueue, (queue) => queue.enqueueOrGet(job, ...args))
 
 /**
  * See `Service.enqueueAll`.
@@ -463,7 +481,8 @@ export const enqueueAll = <J extends Job.Any>(
  * @since 0.1.0
  * @category accessors
  */
-export const join = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) => Effect.flatMap(JobQueue, (queue) => queue.join(job, id))
+export const join = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) =>
+  Effect.flatMap(JobQueue, (queue) => queue.join(job, id))
 
 /**
  * See `Service.poll`.
@@ -471,7 +490,8 @@ export const join = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) => Effect
  * @since 0.1.0
  * @category accessors
  */
-export const poll = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) => Effect.flatMap(JobQueue, (queue) => queue.poll(job, id))
+export const poll = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) =>
+  Effect.flatMap(JobQueue, (queue) => queue.poll(job, id))
 
 /**
  * See `Service.get`.
@@ -546,7 +566,8 @@ export const resumeQueue = (name: string) => Effect.flatMap(JobQueue, (queue) =>
  * @since 0.1.0
  * @category accessors
  */
-export const prune = (options: Parameters<Service["prune"]>[0]) => Effect.flatMap(JobQueue, (queue) => queue.prune(options))
+export const prune = (options: Parameters<Service["prune"]>[0]) =>
+  Effect.flatMap(JobQueue, (queue) => queue.prune(options))
 
 /**
  * See `Service.stream`.

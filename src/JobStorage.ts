@@ -143,9 +143,8 @@ export interface Hold {
  * @since 0.1.0
  * @category models
  */
-export type Outcome =
-  & Hold
-  & (
+export type Outcome = Hold &
+  (
     | { readonly to: "complete"; readonly result: string | null }
     | { readonly to: "retry"; readonly delay: number; readonly failure: string }
     | { readonly to: "fail"; readonly failure: string }
@@ -272,11 +271,7 @@ export interface Service {
   ) => Effect.Effect<ReadonlyArray<"held" | "lost" | "cancelRequested">, StorageError>
 
   /** Progress of a running job; false when the hold is no longer good. */
-  readonly progress: (
-    hold: Hold,
-    progress: number,
-    message: string | null
-  ) => Effect.Effect<boolean, StorageError>
+  readonly progress: (hold: Hold, progress: number, message: string | null) => Effect.Effect<boolean, StorageError>
 
   readonly sweep: (request: SweepRequest) => Effect.Effect<Swept, StorageError>
 
@@ -345,14 +340,17 @@ export class JobStorage extends Context.Tag("dbjobq/JobStorage")<JobStorage, Ser
  * @since 0.1.0
  * @category tags
  */
-export class Transactional extends Context.Tag("dbjobq/JobStorage/Transactional")<Transactional, {
-  /**
-   * Runs the effect in one transaction of the storage's database; a failing COMMIT is a `StorageError`. Nested calls
-   * are savepoints.
-   */
-  readonly withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, R>
-  /** Whether the running fiber is inside a transaction. */
-  readonly inTransaction: Effect.Effect<boolean>
-  /** Runs the effect outside any transaction the fiber may have inherited. */
-  readonly detached: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-}>() {}
+export class Transactional extends Context.Tag("dbjobq/JobStorage/Transactional")<
+  Transactional,
+  {
+    /**
+     * Runs the effect in one transaction of the storage's database; a failing COMMIT is a `StorageError`. Nested calls
+     * are savepoints.
+     */
+    readonly withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, R>
+    /** Whether the running fiber is inside a transaction. */
+    readonly inTransaction: Effect.Effect<boolean>
+    /** Runs the effect outside any transaction the fiber may have inherited. */
+    readonly detached: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  }
+>() {}

@@ -97,7 +97,7 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
   jobs: Jobs,
   options: Options = {}
 ): Effect.Effect<Service, InvalidOption, JobStorage | Scope.Scope | Job.ToHandler<Jobs[number]>> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const settings = yield* checkSettings(options)
     const storage = yield* JobStorage
     const context = yield* Effect.context<Job.ToHandler<Jobs[number]>>()
@@ -122,19 +122,27 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
     let paused = false
     let current: { readonly engine: Engine.Engine; readonly scope: Scope.CloseableScope } | undefined
 
-    const start = lock.withPermits(1)(Effect.uninterruptible(Effect.gen(function*() {
-      if (current !== undefined) return
-      const scope = yield* Scope.fork(parent, { _tag: "Sequential" })
-      const engine = yield* Scope.extend(Engine.make(storage, settings, handlers, id, paused), scope)
-      yield* Scope.addFinalizer(scope, engine.shutdown)
-      current = { engine, scope }
-    })))
+    const start = lock.withPermits(1)(
+      Effect.uninterruptible(
+        Effect.gen(function* () {
+          if (current !== undefined) return
+          const scope = yield* Scope.fork(parent, { _tag: "Sequential" })
+          const engine = yield* Scope.extend(Engine.make(storage, settings, handlers, id, paused), scope)
+          yield* Scope.addFinalizer(scope, engine.shutdown)
+          current = { engine, scope }
+        })
+      )
+    )
 
-    const stop = lock.withPermits(1)(Effect.uninterruptible(Effect.suspend(() => {
-      const stopped = current
-      current = undefined
-      return stopped === undefined ? Effect.void : Scope.close(stopped.scope, Exit.void)
-    })))
+    const stop = lock.withPermits(1)(
+      Effect.uninterruptible(
+        Effect.suspend(() => {
+          const stopped = current
+          current = undefined
+          return stopped === undefined ? Effect.void : Scope.close(stopped.scope, Exit.void)
+        })
+      )
+    )
 
     const setPaused = (value: boolean) =>
       Effect.sync(() => {
@@ -189,4 +197,7 @@ export const layerConfig = <const Jobs extends ReadonlyArray<Job.Any>>(
   jobs: Jobs,
   options: Config.Config.Wrap<Options>
 ): Layer.Layer<Worker, InvalidOption | ConfigError.ConfigError, JobStorage | Job.ToHandler<Jobs[number]>> =>
-  Layer.scoped(Worker, Effect.flatMap(Config.unwrap(options), (unwrapped) => make(jobs, unwrapped)))
+  Layer.scoped(
+    Worker,
+    Effect.flatMap(Config.unwrap(options), (unwrapped) => make(jobs, unwrapped))
+  )

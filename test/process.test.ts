@@ -10,12 +10,14 @@ import { Kill, Slow } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
 import { postgres, randomSchema } from "./storage/servers.js"
 
-const Line = Schema.parseJson(Schema.Struct({
-  what: Schema.String,
-  id: Schema.String,
-  attempt: Schema.Number,
-  pid: Schema.Number
-}))
+const Line = Schema.parseJson(
+  Schema.Struct({
+    what: Schema.String,
+    id: Schema.String,
+    attempt: Schema.Number,
+    pid: Schema.Number
+  })
+)
 
 const script = new URL("./process/worker.ts", import.meta.url).pathname
 
@@ -28,7 +30,7 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
       readonly exited: (child: ChildProcess) => Effect.Effect<number | null>
     }) => Effect.Effect<A, E, JobQueue.JobQueue>
   ) =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const dir = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "dbjobq-process-"))),
         (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
@@ -37,8 +39,12 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
       const file = join(dir, "ledger")
       const ledger = (what: string) =>
         existsSync(file)
-          ? readFileSync(file, "utf8").trim().split("\n").filter((line) => line !== "")
-            .map((line) => Schema.decodeSync(Line)(line)).filter((line) => line.what === what)
+          ? readFileSync(file, "utf8")
+              .trim()
+              .split("\n")
+              .filter((line) => line !== "")
+              .map((line) => Schema.decodeSync(Line)(line))
+              .filter((line) => line.what === what)
           : []
       const exited = (child: ChildProcess) =>
         Effect.async<number | null>((resume) => {
@@ -49,11 +55,15 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
         Effect.sync(() =>
           spawn(process.execPath, ["--import", "tsx", script, spec, file], { stdio: ["ignore", "ignore", "inherit"] })
         ),
-        (child) => Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), exited(child))
+        (child) =>
+          Effect.zipRight(
+            Effect.sync(() => child.kill("SIGKILL")),
+            exited(child)
+          )
       )
       const scope = yield* Effect.scope
       const until = (what: string, done: () => boolean) =>
-        Effect.suspend(() => done() ? Effect.void : Effect.fail(what)).pipe(
+        Effect.suspend(() => (done() ? Effect.void : Effect.fail(what))).pipe(
           Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))),
           Effect.orDie
         )
@@ -68,75 +78,102 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
 
   const state = (id: string) => Effect.map(JobQueue.get(id), (row) => row)
   const ends = (id: string, wanted: string) =>
-    Effect.filterOrFail(state(id), (row) => row.state === wanted, (row) => `still ${row.state}`).pipe(
-      Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds")))
-    )
+    Effect.filterOrFail(
+      state(id),
+      (row) => row.state === wanted,
+      (row) => `still ${row.state}`
+    ).pipe(Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))))
 
   describe(label, () => {
-    it.scopedLive("SIGKILL mid-job: another worker runs it again within lease and sweep, the attempt counted", () =>
-      scenario(({ ledger, until, worker }) =>
-        Effect.gen(function*() {
-          const id = yield* JobQueue.enqueue(Slow, { millis: 700 })
-          const first = yield* worker
-          yield* until("first start", () => ledger("start").length === 1)
-          first.kill("SIGKILL")
-          const killed = Date.now()
-          yield* worker
-          const row = yield* ends(id, "completed")
-          assert.deepStrictEqual(ledger("start").map(({ attempt }) => attempt), [1, 2])
-          assert.strictEqual(row.attempt, 2)
-          assert.strictEqual(row.crashes, 1)
-          assert.isBelow((row.startedAt ?? 0) - killed, 1_500 + 300 + 3_000)
-        })
-      ), 60_000)
+    it.scopedLive(
+      "SIGKILL mid-job: another worker runs it again within lease and sweep, the attempt counted",
+      () =>
+        scenario(({ ledger, until, worker }) =>
+          Effect.gen(function* () {
+            const id = yield* JobQueue.enqueue(Slow, { millis: 700 })
+            const first = yield* worker
+            yield* until("first start", () => ledger("start").length === 1)
+            first.kill("SIGKILL")
+            const killed = Date.now()
+            yield* worker
+            const row = yield* ends(id, "completed")
+            assert.deepStrictEqual(
+              ledger("start").map(({ attempt }) => attempt),
+              [1, 2]
+            )
+            assert.strictEqual(row.attempt, 2)
+            assert.strictEqual(row.crashes, 1)
+            assert.isBelow((row.startedAt ?? 0) - killed, 1_500 + 300 + 3_000)
+          })
+        ),
+      60_000
+    )
 
-    it.scopedLive("SIGSTOP past the lease, then SIGCONT: the late settle changes nothing", () =>
-      scenario(({ ledger, until, worker }) =>
-        Effect.gen(function*() {
-          const id = yield* JobQueue.enqueue(Slow, { millis: 1_000 })
-          const first = yield* worker
-          yield* until("first start", () => ledger("start").length === 1)
-          first.kill("SIGSTOP")
-          const second = yield* worker
-          const row = yield* ends(id, "completed")
-          assert.strictEqual(ledger("end")[0]?.pid, second.pid)
-          first.kill("SIGCONT")
-          yield* until("the stale one notices", () =>
-            ledger("end").concat(ledger("interrupted")).some(({ pid }) => pid === first.pid))
-          yield* Effect.sleep(500)
-          assert.deepStrictEqual(yield* state(id), row)
-        })
-      ), 60_000)
+    it.scopedLive(
+      "SIGSTOP past the lease, then SIGCONT: the late settle changes nothing",
+      () =>
+        scenario(({ ledger, until, worker }) =>
+          Effect.gen(function* () {
+            const id = yield* JobQueue.enqueue(Slow, { millis: 1_000 })
+            const first = yield* worker
+            yield* until("first start", () => ledger("start").length === 1)
+            first.kill("SIGSTOP")
+            const second = yield* worker
+            const row = yield* ends(id, "completed")
+            assert.strictEqual(ledger("end")[0]?.pid, second.pid)
+            first.kill("SIGCONT")
+            yield* until("the stale one notices", () =>
+              ledger("end")
+                .concat(ledger("interrupted"))
+                .some(({ pid }) => pid === first.pid)
+            )
+            yield* Effect.sleep(500)
+            assert.deepStrictEqual(yield* state(id), row)
+          })
+        ),
+      60_000
+    )
 
-    it.scopedLive("SIGTERM under load: exits by the deadline, hands its leases back, uses up no attempt", () =>
-      scenario(({ exited, ledger, until, worker }) =>
-        Effect.gen(function*() {
-          const all = yield* JobQueue.enqueueAll(Slow, Array.from({ length: 40 }, () => ({ millis: 5_000 })))
-          const child = yield* worker
-          yield* until("four running", () => ledger("start").length === 4)
-          const asked = Date.now()
-          child.kill("SIGTERM")
-          yield* exited(child)
-          assert.isBelow(Date.now() - asked, 500 + 1_000 + 1_500)
-          for (const id of all) {
-            const { attempt, owner, state: now } = yield* state(id)
-            assert.deepStrictEqual({ attempt, owner, now }, { attempt: 0, owner: null, now: "pending" })
-          }
-          assert.strictEqual(ledger("interrupted").length, 4)
-        })
-      ), 60_000)
+    it.scopedLive(
+      "SIGTERM under load: exits by the deadline, hands its leases back, uses up no attempt",
+      () =>
+        scenario(({ exited, ledger, until, worker }) =>
+          Effect.gen(function* () {
+            const all = yield* JobQueue.enqueueAll(
+              Slow,
+              Array.from({ length: 40 }, () => ({ millis: 5_000 }))
+            )
+            const child = yield* worker
+            yield* until("four running", () => ledger("start").length === 4)
+            const asked = Date.now()
+            child.kill("SIGTERM")
+            yield* exited(child)
+            assert.isBelow(Date.now() - asked, 500 + 1_000 + 1_500)
+            for (const id of all) {
+              const { attempt, owner, state: now } = yield* state(id)
+              assert.deepStrictEqual({ attempt, owner, now }, { attempt: 0, owner: null, now: "pending" })
+            }
+            assert.strictEqual(ledger("interrupted").length, 4)
+          })
+        ),
+      60_000
+    )
 
-    it.scopedLive("a job that kills its process is dead after three crashes", () =>
-      scenario(({ exited, ledger, worker }) =>
-        Effect.gen(function*() {
-          const id = yield* JobQueue.enqueue(Kill)
-          for (let crash = 0; crash < 3; crash++) yield* exited(yield* worker)
-          yield* worker
-          const row = yield* ends(id, "failed")
-          assert.strictEqual(ledger("start").length, 3)
-          assert.include(row.failure ?? "", "crashed")
-        })
-      ), 60_000)
+    it.scopedLive(
+      "a job that kills its process is dead after three crashes",
+      () =>
+        scenario(({ exited, ledger, worker }) =>
+          Effect.gen(function* () {
+            const id = yield* JobQueue.enqueue(Kill)
+            for (let crash = 0; crash < 3; crash++) yield* exited(yield* worker)
+            yield* worker
+            const row = yield* ends(id, "failed")
+            assert.strictEqual(ledger("start").length, 3)
+            assert.include(row.failure ?? "", "crashed")
+          })
+        ),
+      60_000
+    )
   })
 }
 

@@ -18,19 +18,20 @@ const row = (id: string) => JobQueue.get(id)
 
 describe("Worker", () => {
   it.scoped("runs a job, decodes its payload, and join gives the typed success", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const live = Send.toLayer(({ to }) => Effect.succeed(`sent to ${to}`))
       const worker = yield* Worker.make([Send]).pipe(Effect.provide(live))
       const id = yield* JobQueue.enqueue(Send, { to: "ada" })
       yield* worker.awaitIdle
       assert.strictEqual(yield* JobQueue.join(Send, id), "sent to ada")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("retries a typed failure by the job's schedule and gives it up after `times`", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const attempts = yield* Ref.make<ReadonlyArray<number>>([])
       const live = Send.toLayer(() =>
-        Effect.gen(function*() {
+        Effect.gen(function* () {
           const { attempt } = yield* Job.CurrentJob
           yield* Ref.update(attempts, (all) => [...all, attempt])
           return yield* new MailboxFull({ temporary: true })
@@ -51,10 +52,11 @@ describe("Worker", () => {
       assert.deepStrictEqual(yield* Ref.get(attempts), [1, 2, 3])
       const end = yield* JobQueue.poll(Send, id)
       assert.deepStrictEqual(end, Option.some(Exit.fail(new MailboxFull({ temporary: true }))))
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("does not retry what `while` refuses, nor a discarded job", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const Discarded = Job.make("Discarded")
       const live = Layer.merge(
         Send.toLayer(() => new MailboxFull({ temporary: false })),
@@ -69,13 +71,14 @@ describe("Worker", () => {
       const error = yield* Effect.flip(JobQueue.join(Discarded, discarded))
       assert.strictEqual(error._tag, "JobFailed")
       if (error._tag === "JobFailed") assert.strictEqual(error.failure.kind, "discarded")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("snooze gives the attempt back", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const first = yield* Ref.make(true)
       const live = Send.toLayer(() =>
-        Effect.flatMap(Ref.getAndSet(first, false), (now) => now ? Job.snooze("1 minute") : Effect.succeed("done"))
+        Effect.flatMap(Ref.getAndSet(first, false), (now) => (now ? Job.snooze("1 minute") : Effect.succeed("done")))
       )
       const worker = yield* Worker.make([Send]).pipe(Effect.provide(live))
       const id = yield* JobQueue.enqueue(Send, { to: "ada" })
@@ -85,10 +88,11 @@ describe("Worker", () => {
       yield* worker.awaitIdle
       assert.strictEqual((yield* row(id)).state, "completed")
       assert.strictEqual((yield* row(id)).attempt, 1)
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("a delayed job runs when due and not before", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const live = Send.toLayer(() => Effect.succeed("done"))
       const worker = yield* Worker.make([Send]).pipe(Effect.provide(live))
       const id = yield* JobQueue.enqueue(Send, { to: "ada" }, { delay: "1 hour" })
@@ -99,10 +103,11 @@ describe("Worker", () => {
       yield* TestClock.adjust("1 minute")
       yield* worker.awaitIdle
       assert.strictEqual((yield* row(id)).state, "completed")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("cancel of a running job interrupts its fiber, finalizers run, and the record says cancelled", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       const cleaned = yield* Deferred.make<void>()
       const live = Send.toLayer(() =>
@@ -121,10 +126,11 @@ describe("Worker", () => {
       yield* Deferred.await(cleaned)
       assert.strictEqual((yield* Fiber.join(joined))._tag, "JobCancelled")
       assert.strictEqual(yield* JobQueue.cancel(id), "cancelled")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("a timeout interrupts the handler and is recorded as such", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const Slow = Job.make("Slow", { timeout: "5 seconds", retry: { times: 0 } })
       yield* Worker.make([Slow]).pipe(Effect.provide(Slow.toLayer(() => Effect.never)))
       const id = yield* JobQueue.enqueue(Slow)
@@ -132,10 +138,11 @@ describe("Worker", () => {
       yield* TestClock.adjust("20 seconds")
       const error = yield* Fiber.join(joined)
       assert.strictEqual(error._tag === "JobFailed" ? error.failure.kind : error._tag, "timeout")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("stop hands a running job back without using up its attempt", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const started = yield* Deferred.make<void>()
       const live = Send.toLayer(() => Effect.zipRight(Deferred.succeed(started, undefined), Effect.never))
       const worker = yield* Worker.make([Send], { shutdownTimeout: "1 second" }).pipe(Effect.provide(live))
@@ -148,60 +155,75 @@ describe("Worker", () => {
       assert.strictEqual((yield* worker.status).state, "stopped")
       const { attempt, owner, state } = yield* row(id)
       assert.deepStrictEqual({ attempt, owner, state }, { attempt: 0, owner: null, state: "pending" })
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
-  it.scoped("never runs more at once than the worker's and the queue's concurrency, and runs higher priority first", () =>
-    Effect.gen(function*() {
-      const now = yield* Ref.make({ all: 0, mail: 0, maxAll: 0, maxMail: 0 })
-      const order = yield* Ref.make<ReadonlyArray<number>>([])
-      const Work = Job.make("Work", { payload: { n: Schema.Number } })
-      const live = Work.toLayer(({ n }) =>
-        Effect.gen(function*() {
-          const mail = (yield* Job.CurrentJob).queue === "mail" ? 1 : 0
-          yield* Ref.update(order, (all) => [...all, n])
-          yield* Ref.update(now, (s) => ({
-            all: s.all + 1,
-            mail: s.mail + mail,
-            maxAll: Math.max(s.maxAll, s.all + 1),
-            maxMail: Math.max(s.maxMail, s.mail + mail)
-          }))
-          yield* Effect.sleep("1 second")
-          yield* Ref.update(now, (s) => ({ ...s, all: s.all - 1, mail: s.mail - mail }))
-        })
-      )
-      yield* JobQueue.enqueueAll(Work, Array.from({ length: 30 }, (_, n) => ({ n })), ({ n }) => ({
-        queue: n % 2 === 0 ? "mail" : "default",
-        priority: n
-      }))
-      yield* Worker.make([Work], { concurrency: 4, queues: { mail: { concurrency: 2 } } }).pipe(Effect.provide(live))
-      yield* TestClock.adjust("2 minutes")
-      const { maxAll, maxMail } = yield* Ref.get(now)
-      assert.deepStrictEqual({ maxAll, maxMail }, { maxAll: 4, maxMail: 2 })
-      const ran = yield* Ref.get(order)
-      assert.strictEqual(ran.length, 30)
-      assert.strictEqual(new Set(ran).size, 30)
-      assert.deepStrictEqual([...ran.slice(0, 4)].sort((a, b) => b - a), [29, 28, 27, 26])
-    }).pipe(Effect.provide(services)))
+  it.scoped(
+    "never runs more at once than the worker's and the queue's concurrency, and runs higher priority first",
+    () =>
+      Effect.gen(function* () {
+        const now = yield* Ref.make({ all: 0, mail: 0, maxAll: 0, maxMail: 0 })
+        const order = yield* Ref.make<ReadonlyArray<number>>([])
+        const Work = Job.make("Work", { payload: { n: Schema.Number } })
+        const live = Work.toLayer(({ n }) =>
+          Effect.gen(function* () {
+            const mail = (yield* Job.CurrentJob).queue === "mail" ? 1 : 0
+            yield* Ref.update(order, (all) => [...all, n])
+            yield* Ref.update(now, (s) => ({
+              all: s.all + 1,
+              mail: s.mail + mail,
+              maxAll: Math.max(s.maxAll, s.all + 1),
+              maxMail: Math.max(s.maxMail, s.mail + mail)
+            }))
+            yield* Effect.sleep("1 second")
+            yield* Ref.update(now, (s) => ({ ...s, all: s.all - 1, mail: s.mail - mail }))
+          })
+        )
+        yield* JobQueue.enqueueAll(
+          Work,
+          Array.from({ length: 30 }, (_, n) => ({ n })),
+          ({ n }) => ({
+            queue: n % 2 === 0 ? "mail" : "default",
+            priority: n
+          })
+        )
+        yield* Worker.make([Work], { concurrency: 4, queues: { mail: { concurrency: 2 } } }).pipe(Effect.provide(live))
+        yield* TestClock.adjust("2 minutes")
+        const { maxAll, maxMail } = yield* Ref.get(now)
+        assert.deepStrictEqual({ maxAll, maxMail }, { maxAll: 4, maxMail: 2 })
+        const ran = yield* Ref.get(order)
+        assert.strictEqual(ran.length, 30)
+        assert.strictEqual(new Set(ran).size, 30)
+        assert.deepStrictEqual(
+          [...ran.slice(0, 4)].sort((a, b) => b - a),
+          [29, 28, 27, 26]
+        )
+      }).pipe(Effect.provide(services))
+  )
 
   it.scoped("a hostile throw ends as an ordinary failure and its neighbours run", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const cyclic: Record<string, unknown> = { message: "round" }
       cyclic["self"] = cyclic
       const thrown: ReadonlyArray<unknown> = [null, cyclic, new Error("x".repeat(1_000_000)), "\u0000\ud800"]
       const Throw = Job.make("Throw", { payload: { n: Schema.Number }, retry: { times: 0 } })
       const live = Throw.toLayer(({ n }) => Effect.die(thrown[n]))
       const worker = yield* Worker.make([Throw]).pipe(Effect.provide(live))
-      const all = yield* JobQueue.enqueueAll(Throw, thrown.map((_, n) => ({ n })))
+      const all = yield* JobQueue.enqueueAll(
+        Throw,
+        thrown.map((_, n) => ({ n }))
+      )
       yield* worker.awaitIdle
       for (const id of all) {
         const { failure, state } = yield* row(id)
         assert.strictEqual(state, "failed")
         assert.isBelow(failure?.length ?? 0, 20_000)
       }
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("an undecodable row is parked at its first claim; an old row decodes under a transformation", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const Old = Job.make("Person", { payload: { name: Schema.String } })
       const New = Job.make("Person", {
         payload: Schema.Struct({ name: Schema.String, age: Schema.optionalWith(Schema.Number, { default: () => 7 }) }),
@@ -221,10 +243,11 @@ describe("Worker", () => {
       assert.strictEqual(parked.state, "failed")
       assert.include(parked.failure ?? "", "undecodable")
       assert.notInclude(parked.failure ?? "", "ada")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 
   it.scoped("refuses options outside their rules, by field", () =>
-    Effect.gen(function*() {
+    Effect.gen(function* () {
       const live = Send.toLayer(() => Effect.succeed(""))
       const refused = (options: Worker.Options) =>
         Effect.map(Effect.flip(Effect.provide(Worker.make([Send], options), live)), (error) => error.field)
@@ -233,5 +256,6 @@ describe("Worker", () => {
       assert.strictEqual(yield* refused({ queues: { "a b": { concurrency: 1 } } }), "queues.a b")
       const other = Job.make("Send", { payload: { to: Schema.String } })
       assert.strictEqual((yield* Effect.flip(Effect.provide(Worker.make([other]), live))).field, "jobs")
-    }).pipe(Effect.provide(services)))
+    }).pipe(Effect.provide(services))
+  )
 })

@@ -22,7 +22,7 @@ export const replay = <In>(
   retry: number,
   input: In
 ): Effect.Effect<number | undefined> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     let now = yield* Clock.currentTimeMillis
     let state: unknown = schedule.initial
     let delay = 0

@@ -7,8 +7,7 @@ const maxMessage = 2_000
 const maxStack = 8_000
 
 // NUL, and surrogates without their other half, are refused by some databases; both regular expressions are linear
-const unstorable =
-  /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g
+const unstorable = /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g
 
 const text = (value: string, max: number): string => value.slice(0, max).replace(unstorable, "\uFFFD")
 
@@ -23,13 +22,12 @@ const read = (value: unknown, key: string): string | undefined => {
 }
 
 /** What can be said of any thrown or failed value. */
-export const make = (
-  kind: Failure.Kind,
-  value: unknown,
-  error?: unknown
-): Failure.Encoded => {
+export const make = (kind: Failure.Kind, value: unknown, error?: unknown): Failure.Encoded => {
   const stack = read(value, "stack")
-  const message = typeof value === "string" ? value : (read(value, "message") ?? `a ${value === null ? "null" : typeof value} was thrown`)
+  const message =
+    typeof value === "string"
+      ? value
+      : (read(value, "message") ?? `a ${value === null ? "null" : typeof value} was thrown`)
   return {
     v: 1,
     kind,

@@ -7,7 +7,7 @@ const hex = (value: number, digits: number): string => value.toString(16).padSta
 
 /** `count` ids of one millisecond, in ascending order: 12 bits of counter and 20 of them random lead each tail. */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const ids: Array<string> = []
     for (let i = 0; i < count; i++) {

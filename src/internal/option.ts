@@ -24,11 +24,12 @@ const maxMillis = 8_640_000_000_000_000
 /** Milliseconds of a duration, or what is wrong with it. */
 export const millis = (field: string, input: Duration.DurationInput, min = 0): number | InvalidOption => {
   // decodeUnknown reads a negative duration as zero, which would hide the mistake
-  const negative = typeof input === "number"
-    ? !(input >= 0)
-    : typeof input === "string"
-    ? input.trim().startsWith("-")
-    : typeof input === "bigint" && input < 0n
+  const negative =
+    typeof input === "number"
+      ? !(input >= 0)
+      : typeof input === "string"
+        ? input.trim().startsWith("-")
+        : typeof input === "bigint" && input < 0n
   const value = negative ? Option.none() : Option.map(Duration.decodeUnknown(input), Duration.toMillis)
   return Option.isSome(value) && value.value >= min && value.value <= maxMillis
     ? value.value

@@ -2,9 +2,8 @@
 import type * as ParseResult from "effect/ParseResult"
 import type { Refusal } from "./json.js"
 
-const isOne = (
-  issues: ParseResult.SingleOrNonEmpty<ParseResult.ParseIssue>
-): issues is ParseResult.ParseIssue => !Array.isArray(issues)
+const isOne = (issues: ParseResult.SingleOrNonEmpty<ParseResult.ParseIssue>): issues is ParseResult.ParseIssue =>
+  !Array.isArray(issues)
 
 export const describe = (issue: ParseResult.ParseIssue, path: ReadonlyArray<PropertyKey> = []): Refusal => {
   switch (issue._tag) {

@@ -129,12 +129,12 @@ const within = <A>(values: ReadonlyArray<A> | undefined, value: A): boolean =>
   values === undefined || values.includes(value)
 
 const matches = (filter: Storage.Filter, row: Storage.JobRow): boolean =>
-  within(filter.states, row.state)
-  && within(filter.queues, row.queue)
-  && within(filter.names, row.name)
-  && (filter.tag === undefined || row.tags.includes(filter.tag))
-  && (filter.from === undefined || row.enqueuedAt >= filter.from)
-  && (filter.until === undefined || row.enqueuedAt < filter.until)
+  within(filter.states, row.state) &&
+  within(filter.queues, row.queue) &&
+  within(filter.names, row.name) &&
+  (filter.tag === undefined || row.tags.includes(filter.tag)) &&
+  (filter.from === undefined || row.enqueuedAt >= filter.from) &&
+  (filter.until === undefined || row.enqueuedAt < filter.until)
 
 /**
  * A new, empty storage.
@@ -142,7 +142,7 @@ const matches = (filter: Storage.Filter, row: Storage.JobRow): boolean =>
  * @since 0.1.0
  * @category constructors
  */
-export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
+export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
   const pubsub = yield* PubSub.dropping<string>(1024)
   const records = new Map<string, Record>()
   // pending rows by name, then queue
@@ -240,12 +240,8 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
 
   const idle = { owner: null, leaseUntil: null } as const
 
-  const finish = (
-    record: Record,
-    now: number,
-    state: Finished,
-    patch: Partial<Storage.JobRow> = {}
-  ): void => change(record, { ...idle, ...patch, state, finishedAt: now })
+  const finish = (record: Record, now: number, state: Finished, patch: Partial<Storage.JobRow> = {}): void =>
+    change(record, { ...idle, ...patch, state, finishedAt: now })
 
   const dueAt = (due: Storage.Due, now: number): Pick<Storage.JobRow, "runAt" | "state"> => {
     const runAt = "delay" in due ? now + Math.max(0, due.delay) : due.runAt
@@ -306,9 +302,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
         finish(record, now, "cancelled")
         return true
     }
-    const back = outcome.to === "retry"
-      ? { failure: outcome.failure }
-      : { attempt: Math.max(0, row.attempt - 1) }
+    const back = outcome.to === "retry" ? { failure: outcome.failure } : { attempt: Math.max(0, row.attempt - 1) }
     if (row.cancelRequested) finish(record, now, "cancelled", back)
     else if (outcome.to === "release") change(record, { ...idle, ...back, state: "pending" })
     else change(record, { ...idle, ...back, ...dueAt({ delay: outcome.delay }, now) })
@@ -350,9 +344,11 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function*() {
     insert: (jobs) =>
       atomically((now) => {
         const answers = jobs.map((job) => insertOne(job, now))
-        wake(jobs.flatMap((job, index) =>
-          answers[index]?.created === true && records.get(job.id)?.row.state === "pending" ? [job.queue] : []
-        ))
+        wake(
+          jobs.flatMap((job, index) =>
+            answers[index]?.created === true && records.get(job.id)?.row.state === "pending" ? [job.queue] : []
+          )
+        )
         return answers
       }),
 

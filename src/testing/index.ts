@@ -51,7 +51,7 @@ export const enqueued = <J extends Job.Any>(
   ParseResult.ParseError | InvalidOption | StorageError,
   JobQueue.JobQueue
 > =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const rows = yield* Stream.runCollect(
       JobQueue.stream({ names: [job.name], states: ["scheduled", "pending", "running"] })
     )

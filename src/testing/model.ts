@@ -55,29 +55,44 @@ const isFinished = (state: State): boolean => state === "completed" || state ===
 const at = FastCheck.nat(7)
 
 const command: FastCheck.Arbitrary<Command> = FastCheck.oneof(
-  { weight: 4, arbitrary: FastCheck.record({
-    op: FastCheck.constant("insert" as const),
-    key: FastCheck.constantFrom(null, "a", "b"),
-    later: FastCheck.boolean(),
-    priority: FastCheck.integer({ min: -1, max: 1 })
-  }) },
-  { weight: 4, arbitrary: FastCheck.record({
-    op: FastCheck.constant("claim" as const),
-    limit: FastCheck.nat(3),
-    expires: FastCheck.boolean()
-  }) },
-  { weight: 6, arbitrary: FastCheck.record({
-    op: FastCheck.constant("settle" as const),
-    at,
-    to: FastCheck.constantFrom<Array<To>>("complete", "retry", "fail", "cancel", "snooze", "release"),
-    later: FastCheck.boolean(),
-    stale: FastCheck.boolean()
-  }) },
-  { weight: 5, arbitrary: FastCheck.record({
-    op: FastCheck.constantFrom("cancel" as const, "rerun" as const, "remove" as const, "renew" as const),
-    at
-  }) },
-  { weight: 2, arbitrary: FastCheck.record({ op: FastCheck.constant("reschedule" as const), at, later: FastCheck.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("insert" as const),
+      key: FastCheck.constantFrom(null, "a", "b"),
+      later: FastCheck.boolean(),
+      priority: FastCheck.integer({ min: -1, max: 1 })
+    })
+  },
+  {
+    weight: 4,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("claim" as const),
+      limit: FastCheck.nat(3),
+      expires: FastCheck.boolean()
+    })
+  },
+  {
+    weight: 6,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constant("settle" as const),
+      at,
+      to: FastCheck.constantFrom<Array<To>>("complete", "retry", "fail", "cancel", "snooze", "release"),
+      later: FastCheck.boolean(),
+      stale: FastCheck.boolean()
+    })
+  },
+  {
+    weight: 5,
+    arbitrary: FastCheck.record({
+      op: FastCheck.constantFrom("cancel" as const, "rerun" as const, "remove" as const, "renew" as const),
+      at
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: FastCheck.record({ op: FastCheck.constant("reschedule" as const), at, later: FastCheck.boolean() })
+  },
   { weight: 1, arbitrary: FastCheck.record({ op: FastCheck.constant("sweep" as const) }) }
 )
 
@@ -104,7 +119,7 @@ const settled = (job: Modelled, to: To, later: boolean): State => {
 }
 
 const run = (commands: ReadonlyArray<Command>): Effect.Effect<void, unknown, JobStorage> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const storage = yield* JobStorage
     const name = `m-${crypto.randomUUID()}`
     const jobs: Array<Modelled> = []
@@ -115,18 +130,20 @@ const run = (commands: ReadonlyArray<Command>): Effect.Effect<void, unknown, Job
       if (step.op === "insert") {
         const id = nextId()
         const held = holder(step.key)
-        const answers = yield* storage.insert([{
-          id,
-          name,
-          queue: name,
-          priority: step.priority,
-          payload: "{}",
-          due: { delay: step.later ? hour : 0 },
-          maxAttempts,
-          uniqueKey: step.key,
-          tags: [],
-          traceparent: null
-        }])
+        const answers = yield* storage.insert([
+          {
+            id,
+            name,
+            queue: name,
+            priority: step.priority,
+            payload: "{}",
+            due: { delay: step.later ? hour : 0 },
+            maxAttempts,
+            uniqueKey: step.key,
+            tags: [],
+            traceparent: null
+          }
+        ])
         assert.deepStrictEqual(answers, [
           held === undefined
             ? { id, answer: "inserted", created: true }
@@ -150,12 +167,23 @@ const run = (commands: ReadonlyArray<Command>): Effect.Effect<void, unknown, Job
         const rows = yield* storage.claim({ names: [name], limit: step.limit, owner: "w", lease })
         const pending = jobs.filter((job) => job.state === "pending")
         assert.strictEqual(rows.length, Math.min(step.limit, pending.length))
-        const best = pending.map((job) => job.priority).sort((a, b) => b - a).slice(0, rows.length)
-        assert.deepStrictEqual(rows.map((row) => row.priority), best)
+        const best = pending
+          .map((job) => job.priority)
+          .sort((a, b) => b - a)
+          .slice(0, rows.length)
+        assert.deepStrictEqual(
+          rows.map((row) => row.priority),
+          best
+        )
         for (const row of rows) {
           const job = pending.find((one) => one.id === row.id)
           assert(job !== undefined, "only pending rows are claimed")
-          Object.assign(job, { state: "running", attempt: job.attempt + 1, token: job.token + 1, expires: step.expires })
+          Object.assign(job, {
+            state: "running",
+            attempt: job.attempt + 1,
+            token: job.token + 1,
+            expires: step.expires
+          })
         }
       } else if (step.op === "sweep") {
         yield* Effect.sleep(5)
@@ -263,18 +291,22 @@ export const storageModel = (
 ): void => {
   const timeout = options.timeout ?? 60_000
   withLayer(layer, { excludeTestServices: true, timeout })(`${label}: model`, (it) => {
-    it.effect("agrees with the model after every operation", () =>
-      Effect.gen(function*() {
-        const runtime = yield* Effect.runtime<JobStorage>()
-        yield* Effect.promise(() =>
-          FastCheck.assert(
-            FastCheck.asyncProperty(
-              FastCheck.array(command, { minLength: 1, maxLength: 40, size: "max" }),
-              (commands) => Runtime.runPromise(runtime)(run(commands))
-            ),
-            { numRuns: options.numRuns ?? 30 }
+    it.effect(
+      "agrees with the model after every operation",
+      () =>
+        Effect.gen(function* () {
+          const runtime = yield* Effect.runtime<JobStorage>()
+          yield* Effect.promise(() =>
+            FastCheck.assert(
+              FastCheck.asyncProperty(
+                FastCheck.array(command, { minLength: 1, maxLength: 40, size: "max" }),
+                (commands) => Runtime.runPromise(runtime)(run(commands))
+              ),
+              { numRuns: options.numRuns ?? 30 }
+            )
           )
-        )
-      }), timeout)
+        }),
+      timeout
+    )
   })
 }

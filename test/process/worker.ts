@@ -10,7 +10,8 @@ const [, , spec = "", ledger = "", lease = "1500"] = process.argv
 
 const note = (what: string) =>
   Effect.flatMap(Job.CurrentJob, ({ attempt, id }) =>
-    Effect.sync(() => appendFileSync(ledger, `${JSON.stringify({ what, id, attempt, pid: process.pid })}\n`)))
+    Effect.sync(() => appendFileSync(ledger, `${JSON.stringify({ what, id, attempt, pid: process.pid })}\n`))
+  )
 
 const SlowLive = Slow.toLayer(({ millis }) =>
   note("start").pipe(
@@ -21,7 +22,10 @@ const SlowLive = Slow.toLayer(({ millis }) =>
 )
 
 const KillLive = Kill.toLayer(() =>
-  Effect.zipRight(note("start"), Effect.sync(() => process.kill(process.pid, "SIGKILL")))
+  Effect.zipRight(
+    note("start"),
+    Effect.sync(() => process.kill(process.pid, "SIGKILL"))
+  )
 )
 
 const Main = Worker.layer([Slow, Kill], {
@@ -31,10 +35,6 @@ const Main = Worker.layer([Slow, Kill], {
   pollInterval: 100,
   maxPollInterval: 200,
   shutdownTimeout: 500
-}).pipe(
-  Layer.provide([SlowLive, KillLive]),
-  Layer.provideMerge(JobQueue.layer),
-  Layer.provideMerge(storage(spec))
-)
+}).pipe(Layer.provide([SlowLive, KillLive]), Layer.provideMerge(JobQueue.layer), Layer.provideMerge(storage(spec)))
 
 NodeRuntime.runMain(Layer.launch(Main))

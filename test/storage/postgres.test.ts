@@ -7,6 +7,7 @@ import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
+import { storageModel } from "../../src/testing/model.js"
 import { job } from "./jobs.js"
 import { dropSchema, postgres, query, randomSchema } from "./servers.js"
 import { sqlSuite } from "./shared.js"
@@ -30,6 +31,7 @@ if (server === undefined) describe.skip("PostgreSQL: no server", () => {})
 else {
   storageContract("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
   storageContract("PostgreSQL, Effect's clock", PgStorage.layer({ url, schema: fresh(), clock: "effect" }))
+  storageModel("PostgreSQL, Effect's clock", PgStorage.layer({ url, schema: fresh(), clock: "effect" }))
 
   sqlSuite("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
 

@@ -47,6 +47,8 @@ const startEmbedded = async (): Promise<Server> => {
     user: "postgres",
     password: "postgres",
     persistent: false,
+    // PostgreSQL refuses to run as root
+    createPostgresUser: process.getuid?.() === 0,
     onLog: () => {},
     onError: () => {}
   })

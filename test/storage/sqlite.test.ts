@@ -13,6 +13,7 @@ import { checkVersion } from "../../src/storage/sql/version.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import * as SqliteStorage from "../../src/storage/SqliteStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
+import { storageModel } from "../../src/testing/model.js"
 import { job } from "./jobs.js"
 import { sqlSuite } from "./shared.js"
 
@@ -24,6 +25,8 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 storageContract("SQLite file", SqliteStorage.layer({ filename: file() }))
 storageContract("SQLite memory", SqliteStorage.layer({ filename: ":memory:" }))
+storageModel("SQLite file", SqliteStorage.layer({ filename: file() }))
+storageModel("SQLite memory", SqliteStorage.layer({ filename: ":memory:" }))
 
 sqlSuite("SQLite file", SqliteStorage.layer({ filename: file() }))
 sqlSuite("SQLite memory", SqliteStorage.layer({ filename: ":memory:" }))

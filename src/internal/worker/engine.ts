@@ -42,7 +42,7 @@ export const make = (
   owner: string,
   initiallyPaused: boolean
 ): Effect.Effect<Engine, never, Scope.Scope> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const names = [...handlers.keys()]
     const lanes = makeLanes(settings.concurrency, settings.queues)
     const held = new Map<string, Held>()
@@ -86,7 +86,11 @@ export const make = (
       settler.offer(outcome)
     }
 
-    const outcomeOf = ({ reason, row }: Held, exit: Exit.Exit<unknown, unknown>, ended: Ended | undefined): Outcome | undefined => {
+    const outcomeOf = (
+      { reason, row }: Held,
+      exit: Exit.Exit<unknown, unknown>,
+      ended: Ended | undefined
+    ): Outcome | undefined => {
       const hold = { id: row.id, token: row.token }
       if (reason === "lost") return undefined
       if (ended !== undefined) {
@@ -120,24 +124,26 @@ export const make = (
       running++
       lane.running++
       let ended: Ended | undefined
-      const attempt = handler.attempt(row, (result) =>
-        Effect.map(storage.settle([{ ...hold, to: "complete", result }]), ([accepted]) => accepted === true)
-      ).pipe(
-        Effect.provideService(CurrentJob, {
-          id: row.id,
-          name: row.name,
-          queue: row.queue,
-          attempt: row.attempt,
-          maxAttempts: row.maxAttempts,
-          enqueuedAt: row.enqueuedAt,
-          progress: (fraction, message) =>
-            Effect.asVoid(storage.progress(hold, Math.min(1, Math.max(0, fraction)), message?.slice(0, 500) ?? null))
-        }),
-        Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt }),
-        Effect.map((value) => {
-          ended = value
-        })
-      )
+      const attempt = handler
+        .attempt(row, (result) =>
+          Effect.map(storage.settle([{ ...hold, to: "complete", result }]), ([accepted]) => accepted === true)
+        )
+        .pipe(
+          Effect.provideService(CurrentJob, {
+            id: row.id,
+            name: row.name,
+            queue: row.queue,
+            attempt: row.attempt,
+            maxAttempts: row.maxAttempts,
+            enqueuedAt: row.enqueuedAt,
+            progress: (fraction, message) =>
+              Effect.asVoid(storage.progress(hold, Math.min(1, Math.max(0, fraction)), message?.slice(0, 500) ?? null))
+          }),
+          Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt }),
+          Effect.map((value) => {
+            ended = value
+          })
+        )
       return Effect.map(Effect.forkDaemon(Effect.interruptible(attempt)), (fiber) => {
         entry.fiber = fiber
         fiber.addObserver((exit) => {
@@ -167,7 +173,7 @@ export const make = (
       return Math.max(0, free) + lane.ahead - lane.buffer.length
     }
 
-    const runner = Effect.gen(function*() {
+    const runner = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       while (running < settings.concurrency && !stopping && !paused) {
         const lane = best()
@@ -206,7 +212,7 @@ export const make = (
     }
 
     const claim = (lane: Lane): Effect.Effect<number, Effect.Effect.Error<ReturnType<Service["claim"]>>> =>
-      Effect.gen(function*() {
+      Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         const elapsed = now - lane.claimedAt
         if (lane.more && lane.claimedAt > 0) {
@@ -230,7 +236,7 @@ export const make = (
       })
 
     let idle = settings.pollInterval
-    const fetcher = Effect.gen(function*() {
+    const fetcher = Effect.gen(function* () {
       if (paused) {
         for (const lane of lanes) for (const entry of [...lane.buffer]) yield* interrupt(entry, "shutdown")
         const waiters = held.size === 0 ? idleWaiters : []
@@ -269,7 +275,8 @@ export const make = (
       const at = entry.lane.buffer.indexOf(entry)
       if (at >= 0) entry.lane.buffer.splice(at, 1)
       if (reason === "lost") release(entry)
-      else settle(entry, { id: entry.row.id, token: entry.row.token, to: reason === "cancelled" ? "cancel" : "release" })
+      else
+        settle(entry, { id: entry.row.id, token: entry.row.token, to: reason === "cancelled" ? "cancel" : "release" })
       return Effect.void
     }
 
@@ -281,12 +288,15 @@ export const make = (
         interrupt(entry, "lost")
       )
 
-    const renew = Effect.gen(function*() {
+    const renew = Effect.gen(function* () {
       const entries = [...held.values()]
       for (let i = 0; i < entries.length; i += renewBatch) {
         const part = entries.slice(i, i + renewBatch)
         const now = yield* Clock.currentTimeMillis
-        const answers = yield* storage.renew(part.map(({ row }) => ({ id: row.id, token: row.token })), settings.lease)
+        const answers = yield* storage.renew(
+          part.map(({ row }) => ({ id: row.id, token: row.token })),
+          settings.lease
+        )
         for (let k = 0; k < part.length; k++) {
           const entry = part[k]
           if (entry === undefined || held.get(entry.row.id) !== entry || entry.phase === "settling") continue
@@ -300,7 +310,7 @@ export const make = (
     })
 
     // a storage that does not answer must not keep a job running past its lease
-    const expire = Effect.gen(function*() {
+    const expire = Effect.gen(function* () {
       const now = yield* Clock.currentTimeMillis
       for (const entry of held.values()) {
         if (entry.leaseEnd <= now && entry.phase !== "settling") yield* lose(entry)
@@ -309,15 +319,17 @@ export const make = (
 
     const third = settings.lease / 3
     const renewer = Effect.sleep(third).pipe(
-      Effect.zipRight(Effect.ensuring(
-        Effect.suspend(() => held.size === 0 ? Effect.void : Effect.timeout(Effect.disconnect(renew), third)),
-        expire
-      ))
+      Effect.zipRight(
+        Effect.ensuring(
+          Effect.suspend(() => (held.size === 0 ? Effect.void : Effect.timeout(Effect.disconnect(renew), third))),
+          expire
+        )
+      )
     )
 
     // -- sweeper ------------------------------------------------------------------------------------------------------
 
-    const sweeper = Effect.gen(function*() {
+    const sweeper = Effect.gen(function* () {
       const swept = yield* storage.sweep({
         limit: sweepBatch,
         crashLimit: settings.crashLimit,
@@ -335,7 +347,8 @@ export const make = (
       Effect.sync(() => {
         idle = settings.pollInterval
         fetch.raise()
-      })).pipe(Effect.zipRight(Effect.never))
+      })
+    ).pipe(Effect.zipRight(Effect.never))
 
     const settling = yield* Effect.forkScoped(Effect.interruptible(settler.run))
     const renewing = yield* Effect.forkScoped(Effect.interruptible(loops.renewer.run(renewer)))
@@ -348,9 +361,9 @@ export const make = (
     ]
 
     const drainUntil = (empty: () => boolean): Effect.Effect<void> =>
-      Effect.suspend(() => empty() ? Effect.void : Effect.zipRight(drained.wait, drainUntil(empty)))
+      Effect.suspend(() => (empty() ? Effect.void : Effect.zipRight(drained.wait, drainUntil(empty))))
 
-    const shutdown = Effect.gen(function*() {
+    const shutdown = Effect.gen(function* () {
       stopping = true
       yield* Effect.timeoutOption(Effect.interruptible(Effect.disconnect(Fiber.interruptAll(claiming))), 5_000)
       yield* Fiber.interrupt(dispatching)

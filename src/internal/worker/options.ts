@@ -24,11 +24,13 @@ export interface WorkerOptions {
   /** A job whose process vanished this often in one generation ends as failed. Default 3. */
   readonly crashLimit?: number | undefined
   /** How long finished jobs are kept; Infinity for ever. Default 7 days completed, 30 days failed and cancelled. */
-  readonly retention?: {
-    readonly completed?: Duration.DurationInput | undefined
-    readonly failed?: Duration.DurationInput | undefined
-    readonly cancelled?: Duration.DurationInput | undefined
-  } | undefined
+  readonly retention?:
+    | {
+        readonly completed?: Duration.DurationInput | undefined
+        readonly failed?: Duration.DurationInput | undefined
+        readonly cancelled?: Duration.DurationInput | undefined
+      }
+    | undefined
   /** Whether it starts at once. Default true. */
   readonly autoStart?: boolean | undefined
 }
@@ -58,13 +60,14 @@ const millis = (field: string, value: Duration.DurationInput, min: number): Effe
 }
 
 const isForever = (value: Duration.DurationInput): boolean =>
-  value === Number.POSITIVE_INFINITY || (typeof value === "object" && "value" in value && value.value._tag === "Infinity")
+  value === Number.POSITIVE_INFINITY ||
+  (typeof value === "object" && "value" in value && value.value._tag === "Infinity")
 
 const kept = (field: string, value: Duration.DurationInput) =>
   isForever(value) ? Effect.succeed(undefined) : millis(field, value, 0)
 
 export const settings = (options: WorkerOptions): Effect.Effect<Settings, InvalidOption> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const queues = new Map<string, number>()
     for (const [queue, { concurrency }] of Object.entries(options.queues ?? {})) {
       const refusal = option.name(`queues.${queue}`, queue)
@@ -73,7 +76,11 @@ export const settings = (options: WorkerOptions): Effect.Effect<Settings, Invali
     }
     const lease = yield* millis("lease", options.lease ?? "30 seconds", 1_000)
     const pollInterval = yield* millis("pollInterval", options.pollInterval ?? "1 second", 1)
-    const maxPollInterval = yield* millis("maxPollInterval", options.maxPollInterval ?? Math.max(10_000, pollInterval), 1)
+    const maxPollInterval = yield* millis(
+      "maxPollInterval",
+      options.maxPollInterval ?? Math.max(10_000, pollInterval),
+      1
+    )
     if (maxPollInterval < pollInterval) {
       return yield* new InvalidOption({ field: "maxPollInterval", rule: "must not be shorter than pollInterval" })
     }

@@ -19,7 +19,7 @@ export const make = (
   /** Called for each outcome once the storage has answered. */
   settled: (outcome: Outcome, accepted: boolean) => void
 ): Effect.Effect<Settler> =>
-  Effect.gen(function*() {
+  Effect.gen(function* () {
     const signal = yield* Signal.make
     let waiting: Array<Outcome> = []
     let flushing: ReadonlyArray<Outcome> = []
