@@ -141,7 +141,8 @@ export interface Job<
   /**
    * The job's implementation as a Layer: a function of the payload, or an Effect that makes one (to acquire services
    * once). A `transactional` handler runs inside one transaction of the storage's database together with the job's
-   * completion: both commit or neither does. It needs a storage that can, or the program does not compile.
+   * completion: both commit or neither does. It needs a storage that can, or the program does not compile. On SQLite
+   * that transaction holds the one connection, so such a handler must end well within the worker's lease.
    */
   readonly toLayer: {
     <R, const T extends boolean = false>(

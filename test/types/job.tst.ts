@@ -1,4 +1,4 @@
-import { Job, JobQueue, type JobStorage, Worker } from "dbjobq"
+import { Job, JobQueue, type JobStorage, type Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
 import { Context, Effect, type Layer, Schema } from "effect"
 import { describe, expect, it } from "tstyche"

@@ -1,0 +1,149 @@
+import { SqlClient } from "@effect/sql"
+import { afterAll, assert, describe, it } from "@effect/vitest"
+import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
+import * as PgStorage from "dbjobq/storage/PgStorage"
+import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
+import { Deferred, Effect, Exit, Layer, Schema } from "effect"
+import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
+
+const Transfer = Job.make("Transfer", { payload: { amount: Schema.Number }, retry: { times: 0 } })
+
+const suite = <E>(
+  label: string,
+  storage: Layer.Layer<JobStorage.JobStorage | JobStorage.Transactional | SqlClient.SqlClient, E>
+) => {
+  const services = JobQueue.layer.pipe(Layer.provideMerge(storage))
+  const table = `ledger_${Math.random().toString(36).slice(2, 10)}`
+  const write = (amount: number) =>
+    Effect.flatMap(SqlClient.SqlClient, (sql) => sql`INSERT INTO ${sql(table)} (amount) VALUES (${amount})`)
+  const amounts = Effect.flatMap(SqlClient.SqlClient, (sql) =>
+    Effect.map(sql<{ amount: number }>`SELECT amount FROM ${sql(table)} ORDER BY amount`, (rows) =>
+      rows.map(({ amount }) => amount)
+    )
+  )
+  const withTable = <A, Err, R>(body: Effect.Effect<A, Err, R>) =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE TABLE ${sql(table)} (amount INTEGER NOT NULL)`
+      return yield* Effect.ensuring(body, Effect.orDie(sql`DROP TABLE ${sql(table)}`))
+    })
+
+  describe(`transactions on ${label}`, () => {
+    it.scopedLive(
+      "an enqueue commits and rolls back with the caller's own transaction, with nothing extra to call",
+      () =>
+        withTable(
+          Effect.gen(function* () {
+            const sql = yield* SqlClient.SqlClient
+            const kept = yield* sql.withTransaction(
+              Effect.zipRight(write(1), JobQueue.enqueue(Transfer, { amount: 1 }, { delay: "1 hour" }))
+            )
+            let lost = ""
+            yield* Effect.exit(
+              sql.withTransaction(
+                Effect.gen(function* () {
+                  yield* write(2)
+                  lost = yield* JobQueue.enqueue(Transfer, { amount: 2 }, { delay: "1 hour" })
+                  return yield* Effect.fail("changed my mind")
+                })
+              )
+            )
+            assert.deepStrictEqual(yield* amounts, [1])
+            assert.strictEqual((yield* JobQueue.get(kept)).state, "scheduled")
+            assert.strictEqual((yield* Effect.flip(JobQueue.get(lost)))._tag, "JobNotFound")
+            yield* JobQueue.cancel(kept)
+          })
+        ).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("join refuses to wait inside the transaction that enqueued", () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(
+          JobQueue.withTransaction(
+            Effect.flatMap(JobQueue.enqueue(Transfer, { amount: 1 }), (id) => JobQueue.join(Transfer, id))
+          )
+        )
+        assert.strictEqual(error._tag, "InvalidOption")
+      }).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("a transactional handler's writes and its completion commit together, or not at all", () =>
+      withTable(
+        Effect.gen(function* () {
+          const live = Transfer.toLayer(
+            ({ amount }) =>
+              Effect.zipRight(Effect.orDie(write(amount)), amount < 0 ? Effect.die("overdrawn") : Effect.void),
+            { transactional: true }
+          )
+          const worker = yield* Worker.make([Transfer]).pipe(Effect.provide(live))
+          const good = yield* JobQueue.enqueue(Transfer, { amount: 5 })
+          const bad = yield* JobQueue.enqueue(Transfer, { amount: -5 })
+          yield* worker.awaitIdle
+          assert.deepStrictEqual(yield* amounts, [5])
+          assert.strictEqual((yield* JobQueue.get(good)).state, "completed")
+          assert.strictEqual((yield* JobQueue.get(bad)).state, "failed")
+        })
+      ).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("a transactional handler that lost its lease commits nothing", () =>
+      withTable(
+        Effect.gen(function* () {
+          const storage = yield* JobStorage.JobStorage
+          const started = yield* Deferred.make<void>()
+          const go = yield* Deferred.make<void>()
+          const live = Transfer.toLayer(
+            ({ amount }) =>
+              Effect.zipRight(
+                Effect.zipRight(Deferred.succeed(started, undefined), Deferred.await(go)),
+                Effect.orDie(write(amount))
+              ),
+            { transactional: true }
+          )
+          const worker = yield* Worker.make([Transfer], { lease: "1 second", sweepInterval: "1 hour" }).pipe(
+            Effect.provide(live)
+          )
+          const id = yield* JobQueue.enqueue(Transfer, { amount: 7 })
+          yield* Deferred.await(started)
+          if (label === "PostgreSQL") {
+            // as if another worker had taken it: its outcome is recorded over this holder's head
+            const { token } = yield* JobQueue.get(id)
+            assert.deepStrictEqual(yield* storage.settle([{ id, token, to: "fail", failure: "{}" }]), [true])
+            yield* Deferred.succeed(go, undefined)
+            yield* worker.awaitIdle
+          } else {
+            // one connection: the handler's transaction holds it, so its lease is not renewed and runs out
+            yield* JobQueue.get(id)
+          }
+          assert.deepStrictEqual(yield* amounts, [])
+          assert.strictEqual((yield* JobQueue.get(id)).state, label === "PostgreSQL" ? "failed" : "running")
+        })
+      ).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("a failing effect rolls back the whole of JobQueue.withTransaction", () =>
+      Effect.gen(function* () {
+        const exit = yield* Effect.exit(
+          JobQueue.withTransaction(
+            Effect.zipRight(JobQueue.enqueueAll(Transfer, [{ amount: 1 }], { queue: "rolled" }), Effect.fail("no"))
+          )
+        )
+        assert.deepStrictEqual(exit, Exit.fail("no"))
+        assert.deepStrictEqual((yield* JobQueue.list({ queues: ["rolled"] })).jobs, [])
+      }).pipe(Effect.provide(services))
+    )
+  })
+}
+
+suite("SQLite", SqliteStorage.layer({ filename: ":memory:" }))
+
+const server = await postgres()
+if (server === undefined) describe.skip("transactions on PostgreSQL: no server", () => {})
+else {
+  const schema = randomSchema()
+  afterAll(async () => {
+    await dropSchema(server.url, schema)
+    await server.stop()
+  })
+  suite("PostgreSQL", PgStorage.layer({ url: server.url, schema }))
+}
