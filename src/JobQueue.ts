@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as ids from "./internal/id.js"
 import * as option from "./internal/option.js"
+import * as trace from "./internal/trace.js"
 import * as transient from "./internal/transient.js"
 import * as Job from "./Job.js"
 import {
@@ -267,15 +268,6 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       }
     })
 
-  const traceparent = Effect.map(
-    Effect.option(Effect.currentSpan),
-    Option.match({
-      onNone: () => null,
-      onSome: (span) =>
-        `00-${span.traceId.padStart(32, "0")}-${span.spanId.padStart(16, "0")}-${span.sampled ? "01" : "00"}`
-    })
-  )
-
   const insert = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
     Effect.flatMap(steady(storage.insert(rows)), (answers) => {
       const conflict = answers.findIndex((answer) => answer.answer === "conflict")
@@ -293,7 +285,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
     Effect.gen(function* () {
       const id = options.id ?? (yield* ids.make(1))[0] ?? ""
-      const row = yield* newJob(job, payload, options, id, yield* traceparent)
+      const row = yield* newJob(job, payload, options, id, yield* trace.current)
       const [answer] = yield* insert([row])
       // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
       return answer === undefined
@@ -308,14 +300,14 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     Effect.gen(function* () {
       if (payloads.length === 0) return []
       const made = yield* ids.make(payloads.length)
-      const trace = yield* traceparent
+      const traceparent = yield* trace.current
       const rows: Array<NewJob> = []
       for (let index = 0; index < payloads.length; index++) {
         const payload = payloads[index]
         const own = payload === undefined || typeof options !== "function" ? options : options(payload, index)
         const item = typeof own === "object" ? own : {}
         rows.push(
-          yield* Effect.mapError(newJob(job, payload, item, item.id ?? made[index] ?? "", trace), (error) =>
+          yield* Effect.mapError(newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent), (error) =>
             error.at(index)
           )
         )

@@ -258,4 +258,30 @@ describe("Worker", () => {
       assert.strictEqual((yield* Effect.flip(Effect.provide(Worker.make([other]), live))).field, "jobs")
     }).pipe(Effect.provide(services))
   )
+
+  it.scoped("an attempt continues the enqueuer's trace, and has no span where there was none", () =>
+    Effect.gen(function* () {
+      const seen = yield* Ref.make<ReadonlyArray<string | undefined>>([])
+      const live = Send.toLayer(() =>
+        Effect.zipRight(
+          Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
+            Ref.update(seen, (all) => [...all, Option.getOrUndefined(span)?.traceId])
+          ),
+          Effect.succeed("")
+        )
+      )
+      const worker = yield* Worker.make([Send], { concurrency: 1 }).pipe(Effect.provide(live))
+      const traceId = yield* Effect.withSpan(
+        Effect.zipRight(
+          JobQueue.enqueue(Send, { to: "ada" }),
+          Effect.map(Effect.currentSpan, (span) => span.traceId)
+        ),
+        "request"
+      )
+      yield* worker.awaitIdle
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* worker.awaitIdle
+      assert.deepStrictEqual(yield* Ref.get(seen), [traceId, undefined])
+    }).pipe(Effect.provide(services))
+  )
 })

@@ -9,6 +9,7 @@ import * as Stream from "effect/Stream"
 import { CurrentJob, type Ended, type HandlerService } from "../../Job.js"
 import type { JobRow, Outcome, Service } from "../../JobStorage.js"
 import * as failure from "../failure.js"
+import * as trace from "../trace.js"
 import { before, type Held, type Lane, lanes as makeLanes, type Reason } from "./holds.js"
 import * as Loop from "./loop.js"
 import type { Settings } from "./options.js"
@@ -140,6 +141,7 @@ export const make = (
               Effect.asVoid(storage.progress(hold, Math.min(1, Math.max(0, fraction)), message?.slice(0, 500) ?? null))
           }),
           Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt }),
+          trace.continued(row),
           Effect.map((value) => {
             ended = value
           })
