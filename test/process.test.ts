@@ -90,12 +90,13 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
       () =>
         scenario(({ ledger, until, worker }) =>
           Effect.gen(function* () {
-            const id = yield* JobQueue.enqueue(Slow, { millis: 700 })
+            const id = yield* JobQueue.enqueue(Slow, { millis: 8_000 })
             const first = yield* worker
             yield* until("first start", () => ledger("start").length === 1)
+            yield* worker
+            yield* until("second ready", () => ledger("ready").length === 2)
             first.kill("SIGKILL")
             const killed = Date.now()
-            yield* worker
             const row = yield* ends(id, "completed")
             assert.deepStrictEqual(
               ledger("start").map(({ attempt }) => attempt),
@@ -103,7 +104,7 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
             )
             assert.strictEqual(row.attempt, 2)
             assert.strictEqual(row.crashes, 1)
-            assert.isBelow((row.startedAt ?? 0) - killed, 1_500 + 300 + 3_000)
+            assert.isBelow((row.startedAt ?? 0) - killed, 1_500 + 300 + 2_000)
           })
         ),
       60_000

@@ -37,4 +37,8 @@ const Main = Worker.layer([Slow, Kill], {
   shutdownTimeout: 500
 }).pipe(Layer.provide([SlowLive, KillLive]), Layer.provideMerge(JobQueue.layer), Layer.provideMerge(storage(spec)))
 
-NodeRuntime.runMain(Layer.launch(Main))
+const ready = Effect.sync(() =>
+  appendFileSync(ledger, `${JSON.stringify({ what: "ready", id: "", attempt: 0, pid: process.pid })}\n`)
+)
+
+NodeRuntime.runMain(Effect.scoped(Effect.zipRight(Layer.build(Main), Effect.zipRight(ready, Effect.never))))
