@@ -135,6 +135,21 @@ const suite = <E>(
   })
 }
 
+describe("SQLite in one process", () => {
+  it.scopedLive("an idle worker hears of an enqueue at once, also of one inside a transaction", () =>
+    Effect.gen(function* () {
+      const worker = yield* Worker.make([Transfer], { pollInterval: "1 hour", maxPollInterval: "1 hour" }).pipe(
+        Effect.provide(Transfer.toLayer(() => Effect.void))
+      )
+      yield* worker.awaitIdle
+      const first = yield* JobQueue.enqueue(Transfer, { amount: 1 })
+      yield* JobQueue.join(Transfer, first)
+      const second = yield* JobQueue.withTransaction(JobQueue.enqueue(Transfer, { amount: 2 }))
+      yield* JobQueue.join(Transfer, second)
+    }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(SqliteStorage.layer({ filename: ":memory:" })))))
+  )
+})
+
 suite("SQLite", SqliteStorage.layer({ filename: ":memory:" }))
 
 const server = await postgres()

@@ -1,8 +1,10 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as PubSub from "effect/PubSub"
+import * as Stream from "effect/Stream"
 import { InvalidOption, StorageError } from "../../JobError.js"
-import { JobStorage, Transactional } from "../../JobStorage.js"
+import { JobStorage, type Service, Transactional } from "../../JobStorage.js"
 import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
@@ -58,6 +60,11 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       schema: dialect === "pg" ? options.schema : undefined
     })
     if (options.migrate !== false) yield* Db.detached(Migrations.run(db))
+    // SQLite cannot tell other processes, but workers on this very storage need not wait for their next poll. Inside a
+    // transaction the hint comes early: the claim it prompts waits for the one connection, so for the commit
+    const local = yield* PubSub.sliding<string>(64)
+    const insertAndTell: Service["insert"] = (jobs) =>
+      Effect.tap(insert(db)(jobs), () => PubSub.publishAll(local, new Set(jobs.map((job) => job.queue))))
     const service = JobStorage.of({
       capabilities: {
         storage: dialect === "pg" ? "postgres" : "sqlite",
@@ -66,7 +73,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         storeClock: db.storeClock,
         durable: options.durable ?? true
       },
-      insert: insert(db),
+      insert: dialect === "sqlite" ? insertAndTell : insert(db),
       claim: claim(db),
       promote: promote(db),
       settle: settle(db),
@@ -84,7 +91,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       resumeQueue: Operate.resumeQueue(db),
       pausedQueues: Operate.pausedQueues(db),
       prune: prune(db),
-      wakeups: wakeups(db, options.listen)
+      wakeups: dialect === "sqlite" ? Stream.fromPubSub(local) : wakeups(db, options.listen)
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,
