@@ -60,7 +60,6 @@ export const make = (
     let finished = 0
     let paused = initiallyPaused
     let stopping = false
-    let nextDue = 0
     let idleWaiters: Array<Deferred.Deferred<void>> = []
     const drained = yield* Signal.make
 
@@ -249,7 +248,7 @@ export const make = (
       const asked = idleWaiters
       const { nextIn, promoted } = yield* storage.promote(promoteBatch)
       const now = yield* Clock.currentTimeMillis
-      nextDue = nextIn === undefined ? Number.POSITIVE_INFINITY : now + nextIn
+      const nextDue = nextIn === undefined ? Number.POSITIVE_INFINITY : now + nextIn
       let claimed = 0
       for (const lane of lanes) {
         // claimed rows must reach the buffer, or nobody renews or hands them back

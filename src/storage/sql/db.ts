@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
@@ -79,12 +80,15 @@ export const retryContention = <A, E, R>(
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(inTransaction, (inside) => {
     if (inside) return effect
-    const until = Date.now() + retryFor
+    const until = liveClock.unsafeCurrentTimeMillis() + retryFor
     const attempt = (pause: number): Effect.Effect<A, E, R> =>
       Effect.catchAll(effect, (error) =>
-        again(error) && Date.now() < until
+        again(error) && liveClock.unsafeCurrentTimeMillis() < until
           ? Effect.zipRight(
-              Effect.withClock(Effect.sleep(pause * (0.5 + Math.random())), liveClock),
+              Effect.withClock(
+                Effect.flatMap(Random.next, (unit) => Effect.sleep(pause * (0.5 + unit))),
+                liveClock
+              ),
               attempt(Math.min(pause * 2, 250))
             )
           : Effect.fail(error)
