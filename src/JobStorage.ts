@@ -57,10 +57,37 @@ export interface JobRow {
   readonly progressMessage: string | null
   /** W3C trace context of the enqueuing span. */
   readonly traceparent: string | null
+  /** The schedule that fired the job. */
+  readonly scheduleId: string | null
+  /** The slot it was fired for; null when triggered by hand. */
+  readonly slot: number | null
   readonly enqueuedAt: number
   readonly startedAt: number | null
   readonly finishedAt: number | null
 }
+
+/**
+ * What a claim hands to a worker: the part of the row that an attempt needs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ClaimedJob = Pick<
+  JobRow,
+  | "id"
+  | "name"
+  | "queue"
+  | "priority"
+  | "payload"
+  | "runAt"
+  | "attempt"
+  | "maxAttempts"
+  | "token"
+  | "traceparent"
+  | "scheduleId"
+  | "slot"
+  | "enqueuedAt"
+>
 
 /**
  * When a job becomes due: `delay` milliseconds from now by the store's clock, or at an absolute instant.
@@ -87,6 +114,8 @@ export interface NewJob {
   readonly uniqueKey: string | null
   readonly tags: ReadonlyArray<string>
   readonly traceparent: string | null
+  readonly scheduleId: string | null
+  readonly slot: number | null
 }
 
 /**
@@ -179,6 +208,11 @@ export interface Swept {
   readonly ended: number
   /** Finished rows removed. */
   readonly removed: number
+  /**
+   * Milliseconds until there may be something to sweep again, from storages whose wake-ups are `exact`; undefined when
+   * nothing is in sight.
+   */
+  readonly nextIn?: number | undefined
 }
 
 /**
@@ -231,13 +265,135 @@ export interface Capabilities {
   readonly storage: string
   /** Enqueues and completions join the SQL transaction the caller has open. */
   readonly transactional: boolean
-  /** `wakeups` is more than an empty stream. */
-  readonly pushWakeups: boolean
+  /**
+   * - `none`: `wakeups` says nothing; workers poll
+   * - `hint`: most changes are told at once; workers poll as well, for those that are not
+   * - `exact`: every change is told, so workers sleep until the next known instant and never poll
+   */
+  readonly wakeups: "none" | "hint" | "exact"
   /** Due times and leases are judged by the database's clock rather than Effect's. */
   readonly storeClock: boolean
   /** Survives the end of the process. */
   readonly durable: boolean
+  readonly limits: {
+    /** Largest payload in bytes of JSON; Infinity when the storage sets none of its own. */
+    readonly payloadBytes: number
+    /** Largest result or typed error in bytes of JSON; Infinity when the storage sets none of its own. */
+    readonly resultBytes: number
+    /** Most jobs that one `insert` writes all or nothing; Infinity when any number. */
+    readonly atomicInsert: number
+  }
 }
+
+/**
+ * A hint that jobs have become due, or that a schedule was put, enabled or changed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Wakeup = "jobs" | "schedules"
+
+/**
+ * What a schedule fires, and when. `recurrence` and `payload` are text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScheduleDefinition {
+  readonly id: string
+  /** Name of the job it fires. */
+  readonly job: string
+  readonly queue: string
+  readonly priority: number
+  readonly payload: string
+  readonly maxAttempts: number
+  readonly uniqueKey: string | null
+  readonly recurrence: string
+  /** How many missed slots still run, the latest ones: 0 none, 1 once. */
+  readonly missed: number
+  /** `skip`: no job is inserted while the one fired last is unfinished. */
+  readonly overlap: "allow" | "skip"
+  /** Milliseconds over which the due times of the jobs are spread behind their slots. */
+  readonly jitter: number
+}
+
+/**
+ * A schedule row.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ScheduleRow extends ScheduleDefinition {
+  readonly enabled: boolean
+  /** Why the library disabled it, if it did. */
+  readonly disabledReason: string | null
+  /** Grows with each change of the definition or of `enabled`: it fences `fire`. */
+  readonly version: number
+  /** The cursor: the slot that fires next. Null when there is none. */
+  readonly next: number | null
+  /** The slot fired last, the job it became, and when. */
+  readonly lastSlot: number | null
+  readonly lastJob: string | null
+  readonly lastFiredAt: number | null
+  /** Slots that became a job. */
+  readonly fired: number
+  /** Slots that did not. */
+  readonly skipped: number
+  readonly lastSkipReason: SkipReason | null
+}
+
+/**
+ * - `missed`: found too late, and the policy for missed slots passes over it
+ * - `overlap`: the job fired before was unfinished
+ * - `duplicate`: an unfinished job held the unique key
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SkipReason = "missed" | "overlap" | "duplicate"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface PutSchedule extends ScheduleDefinition {
+  /** Undefined keeps what the row says, and is true for a new one. */
+  readonly enabled: boolean | undefined
+  /** The first slot of a new row, and of a row whose recurrence changes or which this put enables. */
+  readonly next: number | null
+}
+
+/**
+ * Advances a schedule's cursor and inserts the jobs of the slots it passes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Fire {
+  readonly schedule: string
+  /** Version and cursor as they were read: nothing happens unless both still hold and the schedule is enabled. */
+  readonly version: number
+  readonly slot: number
+  /** The cursor from now on. */
+  readonly next: number | null
+  /** One job per slot that runs, oldest first. Their ids are functions of (schedule, slot), so none is there twice. */
+  readonly jobs: ReadonlyArray<NewJob>
+  /** Slots passed over by the policy for missed ones, counted as `missed`. */
+  readonly skipped: number
+  /** `skip`: when the job fired last is unfinished, none is inserted and all count as skipped. At most one job then. */
+  readonly overlap: "allow" | "skip"
+  /** Disables the schedule for this reason. */
+  readonly disable: string | null
+}
+
+/**
+ * `stale`: version or cursor no longer held, or the schedule is disabled or gone; nothing changed. Repeating a fire
+ * whose reply was lost is `stale` too.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Fired = { readonly answer: "fired"; readonly jobs: number } | { readonly answer: "stale" }
 
 /**
  * The driver interface that every storage implements.
@@ -255,7 +411,7 @@ export interface Service {
    * Takes the best pending rows (priority high first, then `runAt`, then id) of known names in unpaused queues:
    * state running, attempt and token up by one, lease set. Never more than `limit`, returned in that order.
    */
-  readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<JobRow>, StorageError>
+  readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<ClaimedJob>, StorageError>
 
   /** Due scheduled rows → pending, at most `limit`; answers how many, and in how many milliseconds the next is due. */
   readonly promote: (
@@ -321,8 +477,52 @@ export interface Service {
     limit: number
   ) => Effect.Effect<number, StorageError>
 
-  /** Names of queues that have just got due work. A hint only: it may miss, repeat or lie. Ends never by itself. */
-  readonly wakeups: Stream.Stream<string, StorageError>
+  /**
+   * Inserts or updates. An unchanged definition changes nothing. The cursor is kept unless the recurrence changes or the
+   * put enables a disabled schedule; counters are kept. Answers the rows as they are now.
+   */
+  readonly putSchedules: (
+    schedules: ReadonlyArray<PutSchedule>
+  ) => Effect.Effect<ReadonlyArray<ScheduleRow>, StorageError>
+
+  /** Answers per item whether there was one. Its jobs stay. */
+  readonly removeSchedules: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<boolean>, StorageError>
+
+  /**
+   * Enables or disables; `next` becomes the cursor of a schedule that was disabled. No fire that begins after a disable
+   * has returned inserts a job. Answers per item whether there is one.
+   */
+  readonly enableSchedules: (
+    changes: ReadonlyArray<{ readonly id: string; readonly enabled: boolean; readonly next: number | null }>
+  ) => Effect.Effect<ReadonlyArray<boolean>, StorageError>
+
+  /** The rows that exist, in no particular order. */
+  readonly getSchedules: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<ScheduleRow>, StorageError>
+
+  /** One page in ascending id order, of ids greater than `after`. */
+  readonly listSchedules: (page: {
+    readonly after?: string | undefined
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<ScheduleRow>, StorageError>
+
+  /**
+   * Enabled schedules whose cursor is due by the storage's clock, earliest first; `now` is that clock, and `nextIn` the
+   * milliseconds to the earliest cursor that is not due yet.
+   */
+  readonly dueSchedules: (limit: number) => Effect.Effect<
+    {
+      readonly now: number
+      readonly due: ReadonlyArray<ScheduleRow>
+      readonly nextIn: number | undefined
+    },
+    StorageError
+  >
+
+  /** Each item in one atomic step: the cursor advances and the jobs are there, or neither. */
+  readonly fire: (fires: ReadonlyArray<Fire>) => Effect.Effect<ReadonlyArray<Fired>, StorageError>
+
+  /** Hints that there may be something to do: they may miss, unless `exact`, and repeat. Ends never by itself. */
+  readonly wakeups: Stream.Stream<Wakeup, StorageError>
 }
 
 /**
