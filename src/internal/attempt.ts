@@ -42,6 +42,7 @@ export interface Lent {
   readonly maxResult: number
 }
 
+/** To be run uninterruptibly: only the decoding and the handler let themselves be interrupted. */
 export type Attempt<R> = (row: ClaimedJob, lent: Lent) => Effect.Effect<Ended, never, R>
 
 export interface Options<A, S, E, R> {
@@ -180,25 +181,22 @@ export const make = <A, S, E, R>({
 
     const parsed = Json.parse(row.payload)
     if (Either.isLeft(parsed)) return undecodable(parsed.left)
-    // uninterruptible around it, so that an interrupted attempt still says how it ended
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.matchCauseEffect(restore(Effect.suspend(() => decodePayload(parsed.right))), {
-        onFailure: (cause) =>
-          Cause.isInterrupted(cause)
-            ? fromCause(Cause.interrupt(FiberId.none))
-            : undecodable(
-                Option.match(Cause.failureOption(cause), {
-                  onNone: () => ({ path: "", expected: "a payload that its schema decodes without throwing" }),
-                  onSome: parseIssue.describe
-                })
-              ),
-        onSuccess: (value) =>
-          Effect.matchCauseEffect(restore(Effect.suspend(() => handled(value))), {
-            onFailure: fromCause,
-            onSuccess: Effect.succeed
-          })
-      })
-    )
+    return Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => decodePayload(parsed.right))), {
+      onFailure: (cause) =>
+        Cause.isInterrupted(cause)
+          ? fromCause(Cause.interrupt(FiberId.none))
+          : undecodable(
+              Option.match(Cause.failureOption(cause), {
+                onNone: () => ({ path: "", expected: "a payload that its schema decodes without throwing" }),
+                onSome: parseIssue.describe
+              })
+            ),
+      onSuccess: (value) =>
+        Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => handled(value))), {
+          onFailure: fromCause,
+          onSuccess: Effect.succeed
+        })
+    })
   }
 }
 

@@ -63,8 +63,9 @@ export interface Runner {
 
 export const make = (storage: Service, settings: Settings, holds: Holds): Effect.Effect<Runner> =>
   Effect.gen(function* () {
-    // each job's fiber starts from the worker's own context and fiber refs, whoever forks it
-    const runtime = yield* Effect.runtime<never>()
+    // each job's fiber starts from the worker's own context and fiber refs, whoever forks it. It is
+    // uninterruptible around the handler, so that an interrupted attempt still says how it ended
+    const runtime = yield* Effect.uninterruptible(Effect.runtime<never>())
     const traced = yield* trace.isTraced
     const deadlines = yield* Deadlines.make(holds)
     const durations = new Map<string, ReturnType<typeof metrics.attemptSeconds>>()
