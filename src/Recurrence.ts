@@ -124,9 +124,7 @@ export const every = (
   const period = check.millisOrThrow("duration", duration, 1_000)
   if (!Number.isInteger(period)) throw new InvalidOption({ field: "duration", rule: "must be whole milliseconds" })
   const anchor = Option.map(DateTime.make(options?.anchor ?? 0), DateTime.toUtc)
-  if (Option.isNone(anchor) || !Number.isInteger(anchor.value.epochMillis)) {
-    throw new InvalidOption({ field: "anchor", rule: "must be a valid date of whole milliseconds" })
-  }
+  if (Option.isNone(anchor)) throw new InvalidOption({ field: "anchor", rule: "must be a valid date" })
   const self: Every = {
     ...Proto,
     _tag: "Every",
