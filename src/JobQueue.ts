@@ -12,7 +12,9 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as finished from "./internal/finished.js"
 import * as ids from "./internal/id.js"
+import * as metrics from "./internal/metrics.js"
 import * as option from "./internal/option.js"
 import * as schedules from "./internal/schedules.js"
 import * as trace from "./internal/trace.js"
@@ -233,8 +235,6 @@ export interface ListSchedulesOptions {
  */
 export class JobQueue extends Context.Tag("dbjobq/JobQueue")<JobQueue, Service>() {}
 
-const idPattern = /^[!-~]{1,100}$/
-const maxTags = 20
 const pageMax = 200
 const pruneBatch = 1_000
 
@@ -256,20 +256,6 @@ const dueOf = (options: {
   const delay = option.millis("delay", options.delay ?? 0)
   return typeof delay === "number" ? { delay: Math.ceil(delay) } : delay
 }
-
-const tagRule = (tags: ReadonlyArray<string>): InvalidOption | undefined =>
-  tags.length <= maxTags &&
-  tags.every((tag) => tag.length > 0 && tag.length <= 100 && !/[\u0000-\u001f\ud800-\udfff]/.test(tag))
-    ? undefined
-    : new InvalidOption({
-        field: "tags",
-        rule: `must be at most ${maxTags}, each 1 to 100 characters without control characters`
-      })
-
-const keyRule = (key: string): InvalidOption | undefined =>
-  key.length > 0 && key.length <= 1_000 && !/[\u0000]/.test(key)
-    ? undefined
-    : new InvalidOption({ field: "uniqueKey", rule: "must be 1 to 1000 characters without NUL" })
 
 /**
  * @since 0.1.0
@@ -302,13 +288,11 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         option.name("queue", queue) ??
         option.priority("priority", priority) ??
         option.int("retries", retries, 0, 1_000_000) ??
-        tagRule(options.tags ?? []) ??
-        (options.uniqueKey === undefined ? undefined : keyRule(options.uniqueKey)) ??
-        (idPattern.test(id)
-          ? undefined
-          : new InvalidOption({ field: "id", rule: "must be 1 to 100 printable ASCII characters" }))
+        option.tags("tags", options.tags ?? []) ??
+        (options.uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", options.uniqueKey)) ??
+        option.id("id", id)
       if (refusal !== undefined) return yield* refusal
-      const encoded = yield* job.codec.encodePayload(payload)
+      const encoded = yield* job.encodePayload(payload)
       return {
         id,
         name: job.name,
@@ -344,6 +328,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       const id = options.id ?? (yield* ids.make(1))[0] ?? ""
       const row = yield* newJob(job, payload, options, id, yield* trace.current)
       const [answer] = yield* insert([row])
+      yield* metrics.enqueued(job.name, answer?.created === true ? 1 : 0)
       // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
       return answer === undefined
         ? yield* Effect.dieMessage("the storage answered no item")
@@ -351,7 +336,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
             id: Job.id(job, answer.id),
             created: answer.created || (options.id === undefined && answer.answer === "inserted")
           }
-    })
+    }).pipe(trace.enqueuing(job.name))
 
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
     Effect.gen(function* () {
@@ -369,8 +354,10 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
           )
         )
       }
-      return (yield* insert(rows)).map((answer) => Job.id(job, answer.id))
-    })
+      const answers = yield* insert(rows)
+      yield* metrics.enqueued(job.name, answers.filter((answer) => answer.created).length)
+      return answers.map((answer) => Job.id(job, answer.id))
+    }).pipe(trace.enqueuing(job.name))
 
   const get = (id: string): Effect.Effect<JobRow, JobNotFound | StorageError> =>
     Effect.flatMap(transient.retry(storage.get([id])), ([row]) =>
@@ -386,7 +373,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
           return Option.some(Exit.fail(new JobCancelled({ id })))
         case "completed":
         case "failed":
-          return Option.some(yield* Job.decodeEnd(job, row))
+          return Option.some(yield* finished.decode(job, row))
         default:
           return Option.none()
       }
