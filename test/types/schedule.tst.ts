@@ -1,5 +1,5 @@
 import { Job, JobQueue, JobSchedule, type JobStorage, Recurrence, Worker } from "dbjobq"
-import { type Effect, type Layer, Schema } from "effect"
+import { Config, type Effect, type Layer, Schema } from "effect"
 import { describe, expect, it } from "tstyche"
 
 const Send = Job.make("Send", { payload: { to: Schema.String } })
@@ -47,7 +47,7 @@ describe("a worker with schedules", () => {
   })
 
   it("may read its tuning from configuration and state its schedules beside it", () => {
-    const layer = Worker.layerConfig([Clean], { concurrency: 2 }, { schedules: [sending] })
+    const layer = Worker.layerConfig([Clean], { concurrency: Config.integer("CONCURRENCY") }, { schedules: [sending] })
     expect<Layer.Layer.Context<typeof layer>>().type.toBe<
       JobStorage.JobStorage | Job.Handler<"Clean"> | Job.Handler<"Send">
     >()
