@@ -89,6 +89,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
           attempt: row.attempt,
           maxAttempts: row.maxAttempts,
           enqueuedAt: row.enqueuedAt,
+          schedule: row.scheduleId === null ? undefined : { id: row.scheduleId, slot: row.slot ?? undefined },
           progress: (fraction, message) =>
             Effect.asVoid(storage.progress(hold, Math.min(1, Math.max(0, fraction)), message?.slice(0, 500) ?? null))
         },
