@@ -15,8 +15,11 @@ const tell = (message: Message) => process.send?.(message)
 
 /** Jobs of one `addAll` call while a large table is filled. */
 const slice = 10_000
-/** Jobs of one `addEach` call while enqueueing by time. */
-const block = 500
+
+function* payloadsFor(ms: number, from: number) {
+  const end = now() + ms
+  for (let n = from; now() < end; n++) yield* payloads(1, n)
+}
 
 const work = async (session: Session, request: WorkRequest) => {
   let count = 0
@@ -58,10 +61,13 @@ const serve = (session: Session, statements: () => number | undefined) => {
     addFor: async ({ ms, inFlight, from }) => {
       const start = now()
       let count = 0
-      while (now() - start < ms) {
-        await session.addEach(payloads(block, from + count), inFlight)
-        count += block
-      }
+      const counted = (function* () {
+        for (const payload of payloadsFor(ms, from)) {
+          count++
+          yield payload
+        }
+      })()
+      await session.addEach(counted, inFlight)
       return { count, ms: now() - start }
     },
     add: async ({ n }) => {

@@ -43,10 +43,19 @@ export const open = async <R, E>(
   const isEmpty = shortcuts?.isEmpty ?? Effect.map(counted, ({ unfinished }) => unfinished === 0)
   const { finishAll } = shortcuts ?? {}
   return {
-    addEach: (payloads, inFlight) =>
-      runtime.runPromise(
-        Effect.forEach(payloads, (job) => queue.enqueue(Bench, job), { concurrency: inFlight, discard: true })
-      ),
+    addEach: (payloads, inFlight) => {
+      const rest = payloads[Symbol.iterator]()
+      const lane: Effect.Effect<void, JobQueue.EnqueueError> = Effect.suspend(() => {
+        const next = rest.next()
+        return next.done === true ? Effect.void : Effect.flatMap(queue.enqueue(Bench, next.value), () => lane)
+      })
+      return runtime.runPromise(
+        Effect.all(
+          Array.from({ length: inFlight }, () => lane),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+    },
     addAll: (batch) =>
       runtime.runPromise(
         Effect.asVoid(

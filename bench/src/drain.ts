@@ -72,21 +72,23 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
     const firstPassEnd = firstPass ? Math.max(...workers.map((worker) => worker.handled().lastAt)) : now()
     const emptied = firstPass ? await untilEmpty(producer, deadline) : undefined
     const stopped = emptied ?? now()
-    const count = handled()
+    const after = await producer.call("tally")
+    // a worker that never yields cannot tell how far it came: the rows can
+    const count = after.completed === undefined ? jobs - after.unfinished : after.completed - (before.completed ?? 0)
     const first = Math.min(
       ...workers.filter((worker) => worker.handled().count > 0).map((worker) => worker.handled().firstAt)
     )
     if (emptied !== undefined) {
       await until(() => handled() >= attempts, workers, now() + 100)
-      verify(peer.name, jobs, attempts, before, await producer.call("tally"), handled())
+      verify(peer.name, jobs, attempts, before, after, handled())
     }
     const cut = emptied === undefined
     return {
       cut,
       values: {
         rate: (cut ? count : jobs) / ((stopped - start) / 1e3),
-        steady: (cut ? count : jobs) / ((stopped - first) / 1e3),
-        firstPass: Math.min(count, jobs) / ((firstPassEnd - start) / 1e3),
+        steady: Number.isFinite(first) ? (cut ? count : jobs) / ((stopped - first) / 1e3) : Number.NaN,
+        firstPass: (firstPass ? jobs : count) / ((firstPassEnd - start) / 1e3),
         seconds: (stopped - start) / 1e3,
         cpu: cut ? Number.NaN : (((await cpu()) - cpuBefore) * 1e3) / jobs
       },

@@ -46,7 +46,7 @@ export interface WorkOptions {
 /** An open connection to the queue, in a process of its own. */
 export interface Session {
   /** One call a job, each acknowledged on its own; at most `inFlight` waiting. */
-  readonly addEach: (payloads: ReadonlyArray<Payload>, inFlight: number) => Promise<void>
+  readonly addEach: (payloads: Iterable<Payload>, inFlight: number) => Promise<void>
   /** The peer's call for many. */
   readonly addAll: (batch: Batch) => Promise<void>
   /** Starts a worker for `bench`; the result stops it. */
@@ -85,13 +85,13 @@ export const orThrow = (succeeded: boolean): void => {
 
 /** `addEach` for a peer with a promise per job. */
 export const lanes = async (
-  payloads: ReadonlyArray<Payload>,
+  payloads: Iterable<Payload>,
   inFlight: number,
   add: (payload: Payload) => Promise<unknown>
 ): Promise<void> => {
-  const rest = payloads.values()
+  const rest = payloads[Symbol.iterator]()
   const lane = async () => {
-    for (const payload of rest) await add(payload)
+    for (let next = rest.next(); next.done !== true; next = rest.next()) await add(next.value)
   }
   await Promise.all(Array.from({ length: inFlight }, lane))
 }
