@@ -33,7 +33,8 @@ const work = async (session: Session, request: WorkRequest) => {
       tell({ type: "handled", count, firstAt, lastAt })
     }
   }
-  const timer = setInterval(report, 5)
+  // an idle worker is watched for its own cost: no timer of ours
+  const timer = request.target > 0 ? setInterval(report, 5) : undefined
   const handler = (n: number) => {
     lastAt = now()
     if (count === 0) firstAt = lastAt

@@ -25,6 +25,7 @@ export interface Methods {
 
 export interface WorkRequest {
   readonly concurrency: number
+  /** 0 for a worker that is watched from outside and need not tell how far it is. */
   readonly target: number
   /** Every so many-th job fails at its first attempt; 0 for none. */
   readonly failEvery: number

@@ -50,6 +50,8 @@ export const run = async (workload: Workload, { peers, rounds, sizes, log }: Run
       log(`${workload.name} ${peer.name}: FAILED ${message}`)
     }
   }
+  const spoilt = (peer: Peer) =>
+    workload.prepare !== undefined && (errors.has(peer) || runs.get(peer)?.some(({ cut }) => cut === true))
   const asked = peers.filter((peer) => excluded(peer) === undefined)
   try {
     if (workload.prepare !== undefined) {
@@ -62,8 +64,8 @@ export const run = async (workload: Workload, { peers, rounds, sizes, log }: Run
     }
     for (let round = 1; round <= rounds; round++) {
       for (const peer of asked) {
-        // a place whose filling failed says nothing
-        if (workload.prepare !== undefined && errors.has(peer)) continue
+        // a shared place whose filling or last drain went wrong says nothing more
+        if (spoilt(peer)) continue
         const place = kept.get(peer) ?? (await create(peer))
         await attempt(peer, async () => {
           const measured = await workload.measure({ peer, store: stores[peer.store], place, sizes })
