@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as SqlClient from "@effect/sql/SqlClient"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
@@ -309,8 +310,19 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       }
     })
 
+  let warned = false
+  // the jobs are written all the same: it is the caller who believes them to be part of the transaction
+  const warnOutside = Effect.gen(function* () {
+    if (warned || Option.isNone(yield* Effect.serviceOption(SqlClient.TransactionConnection))) return
+    if (Option.isSome(transactional) && (yield* transactional.value.inTransaction)) return
+    warned = true
+    yield* Effect.logWarning(
+      `dbjobq: a job is enqueued inside an open SQL transaction that the ${storage.capabilities.storage} storage is not part of; it stays when that transaction rolls back`
+    )
+  })
+
   const insert = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
-    Effect.flatMap(steady(storage.insert(rows)), (answers) => {
+    Effect.flatMap(Effect.zipRight(warnOutside, steady(storage.insert(rows))), (answers) => {
       const conflict = answers.findIndex((answer) => answer.answer === "conflict")
       return conflict < 0
         ? Effect.succeed(answers)

@@ -1,9 +1,11 @@
+import { Reactivity } from "@effect/experimental"
 import { SqlClient } from "@effect/sql"
+import { SqliteClient } from "@effect/sql-sqlite-node"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as PgStorage from "dbjobq/storage/PgStorage"
 import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
-import { Deferred, Effect, Exit, Layer, Schema } from "effect"
+import { Deferred, Effect, Exit, Layer, Logger, Ref, Schema } from "effect"
 import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
 
 const Transfer = Job.make("Transfer", { payload: { amount: Schema.Number }, retry: { times: 0 } })
@@ -137,6 +139,31 @@ const suite = <E>(
           assert.strictEqual((yield* JobQueue.get(id)).state, label === "PostgreSQL" ? "failed" : "running")
         })
       ).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("inside another database's transaction the queue steps out of it, and says so once", () =>
+      Effect.gen(function* () {
+        const warnings = yield* Ref.make<ReadonlyArray<string>>([])
+        const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+          if (logLevel._tag === "Warning") Effect.runSync(Ref.update(warnings, (all) => [...all, String(message)]))
+        })
+        const other = yield* SqliteClient.make({ filename: ":memory:" }).pipe(Effect.provide(Reactivity.layer))
+        const enqueue = JobQueue.enqueue(Transfer, { amount: 3 }, { delay: "1 hour" })
+        const ids = yield* Ref.make<ReadonlyArray<string>>([])
+        const exit = yield* other
+          .withTransaction(
+            Effect.gen(function* () {
+              yield* Ref.set(ids, [yield* enqueue, yield* JobQueue.withTransaction(enqueue)])
+              return yield* Effect.fail("rolled back")
+            })
+          )
+          .pipe(Effect.exit, Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+        assert.deepStrictEqual(exit, Exit.fail("rolled back"))
+        for (const id of yield* Ref.get(ids)) assert.strictEqual((yield* JobQueue.get(id)).state, "scheduled")
+        const said = yield* Ref.get(warnings)
+        assert.strictEqual(said.length, 1)
+        assert.include(said[0], label === "SQLite" ? "sqlite" : "postgres")
+      }).pipe(Effect.provide(services))
     )
 
     it.scopedLive("a failing effect rolls back the whole of JobQueue.withTransaction", () =>

@@ -11,6 +11,7 @@ import { fire } from "./fire.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
 import * as Operate from "./operate.js"
+import { detached, exclusive, shared } from "./ownership.js"
 import * as Read from "./read.js"
 import { progress, renew } from "./renew.js"
 import * as Schedules from "./schedules.js"
@@ -26,6 +27,8 @@ export interface MakeOptions {
   readonly schema?: string | undefined
   readonly listen?: Listen | undefined
   readonly durable?: boolean | undefined
+  /** The client was made for this storage, and is given to the application from here. */
+  readonly exclusive?: boolean | undefined
 }
 
 export const checkSchema = (schema: string | undefined): InvalidOption | undefined =>
@@ -54,6 +57,7 @@ const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageErro
 export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
+    const ownership = options.exclusive === true ? exclusive(options.sql) : shared
     // SQLite cannot tell other processes, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
     const db = Db.make({
@@ -61,9 +65,10 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       tell: hints.tell,
       dialect,
       storeClock: dialect === "pg" && options.clock !== "effect",
-      schema: dialect === "pg" ? options.schema : undefined
+      schema: dialect === "pg" ? options.schema : undefined,
+      ownership
     })
-    if (options.migrate !== false) yield* Db.detached(Migrations.run(db))
+    if (options.migrate !== false) yield* detached(Migrations.run(db))
     const service = JobStorage.of({
       capabilities: {
         storage: dialect === "pg" ? "postgres" : "sqlite",
@@ -106,8 +111,8 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,
-      inTransaction: Db.inTransaction,
-      detached: Db.detached
+      inTransaction: ownership.inTransaction,
+      detached
     })
     return Context.make(JobStorage, service).pipe(Context.add(Transactional, transactional))
   })
