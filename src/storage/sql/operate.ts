@@ -89,10 +89,9 @@ export const rerun =
           return ids.map((id) => answers.get(id) ?? "notFound")
         })
 
-const dueAt = (db: Db, due: Due, now: ReturnType<Db["among"]>) =>
-  "runAt" in due
-    ? db.sql`CAST(${Math.ceil(due.runAt)} AS bigint)`
-    : db.sql`${now} + CAST(${whole(due.delay)} AS bigint)`
+/** In terms of `c.t`, the clock read once: read twice it may tick in between, and what is due now would be due later. */
+const dueAt = (db: Db, due: Due) =>
+  "runAt" in due ? db.sql`CAST(${Math.ceil(due.runAt)} AS bigint)` : db.sql`c.t + CAST(${whole(due.delay)} AS bigint)`
 
 export const reschedule =
   (db: Db): Service["reschedule"] =>
@@ -108,7 +107,7 @@ export const reschedule =
               "id, state",
               db.sql`UPDATE ${db.jobs} SET
   run_at = n.due, state = CASE WHEN n.due <= n.t THEN 'pending' ELSE 'scheduled' END
-FROM (SELECT ${now} AS t, ${dueAt(db, due, now)} AS due) AS n
+FROM (SELECT c.t, ${dueAt(db, due)} AS due FROM (SELECT ${now} AS t) AS c) AS n
 WHERE ${db.among("id", ids)} AND state IN ('scheduled', 'pending')`
             )
             const changed = new Set(rows.map((row) => row.id))
