@@ -1,0 +1,223 @@
+/** The connection to Redis or Redis Cluster: how it opens, waits, ends, and how a script is sent over it. */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import { Cluster, Redis, type RedisOptions } from "ioredis"
+import { StorageError } from "../../JobError.js"
+import { isNoScript, storageError } from "./errors.js"
+import type { Script } from "./script.js"
+
+type Client = Redis | Cluster
+
+export interface ConnectionOptions {
+  readonly url: Redacted.Redacted | string
+  readonly cluster: boolean
+  /** Milliseconds. */
+  readonly connectTimeout: number
+  /** Milliseconds. */
+  readonly commandTimeout: number
+  readonly maxWaiting: number
+  readonly redis: RedisOptions
+}
+
+export interface Replication {
+  readonly replicas: number
+  /** Milliseconds. */
+  readonly timeout: number
+}
+
+export interface Connection {
+  /** A connection for one subscriber, to the server or to any node of the cluster; it does not come back when lost. */
+  readonly subscriber: () => Redis
+  /** Runs a script; its keys begin with `base`, which decides its slot. */
+  readonly run: (script: Script, args: ReadonlyArray<string | number>) => Effect.Effect<unknown, StorageError>
+  /** The same, and the write has reached the replicas that are asked for. */
+  readonly write: (script: Script, args: ReadonlyArray<string | number>) => Effect.Effect<unknown, StorageError>
+}
+
+/** Real time, also under TestClock: a server that is down must not hang a test. */
+export const liveClock = Clock.make()
+
+const retryDelay = (times: number): number => Math.min(50 * 2 ** Math.min(times - 1, 6), 2_000)
+
+const urlsOf = (url: Redacted.Redacted | string): ReadonlyArray<string> =>
+  (typeof url === "string" ? url : Redacted.value(url)).split(/,(?=rediss?:\/\/)/)
+
+interface Parsed {
+  readonly host: string
+  readonly port: number
+  readonly options: RedisOptions
+}
+
+const badUrl = new StorageError({
+  operation: "open",
+  message: "open: url: must be redis://[user[:password]@]host[:port][/database], or rediss:// for TLS",
+  isTransient: false
+})
+
+const parse = (text: string): Parsed | undefined => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const database = url === undefined ? "" : url.pathname.slice(1)
+  if (url === undefined || !/^rediss?:$/.test(url.protocol) || !/^\d{0,5}$/.test(database)) return undefined
+  const host = decodeURIComponent(url.hostname.replace(/^\[|\]$/g, "")) || "127.0.0.1"
+  return {
+    host,
+    port: url.port === "" ? 6379 : Number(url.port),
+    options: {
+      ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
+      ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
+      ...(database === "" ? {} : { db: Number(database) }),
+      ...(url.protocol === "rediss:" ? { tls: { servername: host } } : {})
+    }
+  }
+}
+
+const sharedOptions = (options: ConnectionOptions, first: Parsed): RedisOptions => ({
+  ...first.options,
+  ...options.redis,
+  connectTimeout: options.connectTimeout,
+  commandTimeout: options.commandTimeout,
+  // a connection that is silent while a command waits is dead, also when nobody said so
+  socketTimeout: options.commandTimeout,
+  keepAlive: 10_000,
+  // a lost connection fails what was under way at once: whether it is sent again is decided above the storage
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+  connectionName: "dbjobq",
+  lazyConnect: true
+})
+
+/** The connection for this hash tag, open until the scope closes. */
+export const make = (
+  options: ConnectionOptions,
+  base: string,
+  replication: Replication
+): Effect.Effect<Connection, StorageError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const nodes = urlsOf(options.url).flatMap((text) => parse(text) ?? [])
+    const [first] = nodes
+    if (first === undefined || nodes.length < urlsOf(options.url).length) return yield* badUrl
+    const shared = sharedOptions(options, first)
+    let opened = false
+    const retry = (times: number) => (opened ? retryDelay(times) : null)
+    let reason: unknown
+    const client = yield* Effect.acquireRelease(
+      Effect.sync(
+        (): Client =>
+          options.cluster
+            ? new Cluster(
+                nodes.map(({ host, port }) => ({ host, port })),
+                {
+                  redisOptions: shared,
+                  clusterRetryStrategy: retry,
+                  slotsRefreshTimeout: options.connectTimeout,
+                  // what is sent again without the caller's knowledge may claim twice
+                  retryDelayOnFailover: 0,
+                  enableOfflineQueue: false,
+                  lazyConnect: true
+                }
+              )
+            : new Redis({ ...shared, host: first.host, port: first.port, retryStrategy: retry })
+      ),
+      (one) => Effect.sync(() => one.disconnect())
+    )
+    // the driver tells here why it could not connect, and prints what nobody listens to
+    client.on("error", (error: unknown) => {
+      reason = error
+    })
+    client.on("node error", (error: unknown) => {
+      reason = error
+    })
+    yield* Effect.tryPromise({
+      try: () => client.connect(),
+      catch: (error) => storageError("open", reason ?? error)
+    }).pipe(
+      Effect.timeoutFail({
+        duration: Duration.millis(options.connectTimeout),
+        onTimeout: () => storageError("open", reason ?? new Error("Connection is closed: no answer in time"))
+      }),
+      Effect.withClock(liveClock)
+    )
+    opened = true
+
+    let waiting = 0
+    const send = <A>(operation: string, command: () => Promise<A>): Effect.Effect<A, StorageError> =>
+      Effect.suspend(() => {
+        if (client.status !== "ready" && waiting >= options.maxWaiting) {
+          return Effect.fail(
+            new StorageError({
+              operation,
+              message: `${operation}: the connection is lost and ${options.maxWaiting} commands wait for it already`,
+              isTransient: true
+            })
+          )
+        }
+        return Effect.tryPromise({
+          try: () => {
+            waiting++
+            return command().finally(() => {
+              waiting--
+            })
+          },
+          catch: (error) => storageError(operation, error)
+        })
+      })
+
+    const evaluate = async (script: Script, args: ReadonlyArray<string | number>): Promise<unknown> => {
+      try {
+        return await client.call("evalsha", [script.sha, 1, base, ...args])
+      } catch (error) {
+        if (!isNoScript(error)) throw error
+        return client.call("eval", [script.text, 1, base, ...args])
+      }
+    }
+
+    const run: Connection["run"] = (script, args) => send(script.operation, () => evaluate(script, args))
+
+    /** WAIT counts the writes of its own connection, so it goes with the script in one pipeline. */
+    const evaluateAndWait = async (
+      script: Script,
+      args: ReadonlyArray<string | number>,
+      name: "evalsha" | "eval" = "evalsha"
+    ): Promise<unknown> => {
+      const results = await client
+        .pipeline([
+          [name, name === "eval" ? script.text : script.sha, 1, base, ...args],
+          ["wait", replication.replicas, replication.timeout]
+        ])
+        .exec()
+      const [[failed, reply] = [], [waitFailed, reached] = []] = results ?? []
+      if (name === "evalsha" && isNoScript(failed)) return evaluateAndWait(script, args, "eval")
+      const error = failed ?? waitFailed
+      if (error !== undefined && error !== null) throw error
+      if (typeof reached !== "number" || reached < replication.replicas) {
+        throw new StorageError({
+          operation: script.operation,
+          message: `${script.operation}: written, but confirmed by ${String(reached)} of ${replication.replicas} replicas in time`,
+          isTransient: true
+        })
+      }
+      return reply
+    }
+
+    let turn = 0
+    const subscriber = (): Redis => {
+      const known = client instanceof Cluster ? client.nodes().map((node) => node.options) : nodes
+      const { host, port } = known[turn++ % Math.max(1, known.length)] ?? first
+      return new Redis({
+        ...shared,
+        ...(host === undefined ? {} : { host }),
+        ...(port === undefined ? {} : { port }),
+        retryStrategy: () => null
+      })
+    }
+
+    return {
+      subscriber,
+      run,
+      write:
+        replication.replicas === 0 ? run : (script, args) => send(script.operation, () => evaluateAndWait(script, args))
+    }
+  })
