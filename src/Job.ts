@@ -24,7 +24,7 @@ import * as Json from "./internal/json.js"
 import * as option from "./internal/option.js"
 import * as parseIssue from "./internal/parseIssue.js"
 import { JobFailed, PayloadError, ResultError, StorageError } from "./JobError.js"
-import { type JobRow, Transactional } from "./JobStorage.js"
+import { type ClaimedJob, type JobRow, Transactional } from "./JobStorage.js"
 
 /**
  * @since 0.1.0
@@ -91,7 +91,7 @@ export interface HandlerService {
   readonly job: Any
   /** Never fails except with the interruption of the fiber; `complete` is the settlement a transactional handler commits. */
   readonly attempt: (
-    row: JobRow,
+    row: ClaimedJob,
     complete: (result: string | null) => Effect.Effect<boolean, StorageError>
   ) => Effect.Effect<Ended, never, CurrentJob>
 }

@@ -129,3 +129,22 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("dbjobq/Inv
     return new InvalidOption({ field: this.field, rule: this.rule, index })
   }
 }
+
+/**
+ * A recurrence that cannot be: which field breaks which rule, never the text itself.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidRecurrence extends Schema.TaggedError<InvalidRecurrence>("dbjobq/InvalidRecurrence")(
+  "InvalidRecurrence",
+  {
+    /** `second`, `minute`, `hour`, `dayOfMonth`, `month`, `dayOfWeek`, `expression`, `timezone`, `duration`, `anchor` or `text`. */
+    field: Schema.String,
+    rule: Schema.String
+  }
+) {
+  override get message(): string {
+    return `${this.field}: ${this.rule}`
+  }
+}

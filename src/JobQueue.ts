@@ -264,7 +264,9 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         maxAttempts: retries + 1,
         uniqueKey: options.uniqueKey ?? encoded.uniqueKey ?? null,
         tags: options.tags ?? [],
-        traceparent
+        traceparent,
+        scheduleId: null,
+        slot: null
       }
     })
 

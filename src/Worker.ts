@@ -166,7 +166,7 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
           name: row.name,
           queue: row.queue,
           attempt: row.attempt,
-          since: startedAt ?? row.startedAt ?? 0
+          since: startedAt ?? 0
         })),
         buffered: current?.engine.buffered() ?? 0,
         settled: current?.engine.finished() ?? 0,

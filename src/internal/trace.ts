@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import type { JobRow } from "../JobStorage.js"
+import type { ClaimedJob } from "../JobStorage.js"
 
 /** The caller's span as a `traceparent`, or null where there is none. */
 export const current: Effect.Effect<string | null> = Effect.map(
@@ -16,7 +16,7 @@ export const current: Effect.Effect<string | null> = Effect.map(
 
 /** Runs the attempt in a span under the enqueuer's. A job enqueued outside any span costs no span either. */
 export const continued =
-  (row: JobRow) =>
+  (row: ClaimedJob) =>
   <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
     if (row.traceparent === null) return attempt
     const [, traceId, spanId, flags] = row.traceparent.split("-")

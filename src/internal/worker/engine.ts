@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { CurrentJob, type Ended, type HandlerService } from "../../Job.js"
-import type { JobRow, Outcome, Service } from "../../JobStorage.js"
+import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
 import * as failure from "../failure.js"
 import * as trace from "../trace.js"
 import { before, type Held, type Lane, lanes as makeLanes, type Reason } from "./holds.js"
@@ -193,7 +193,7 @@ export const make = (
 
     // -- fetcher ------------------------------------------------------------------------------------------------------
 
-    const accept = (lane: Lane, rows: ReadonlyArray<JobRow>, leaseEnd: number) => {
+    const accept = (lane: Lane, rows: ReadonlyArray<ClaimedJob>, leaseEnd: number) => {
       for (const row of rows) {
         const handler = handlers.get(row.name)
         if (handler === undefined) continue

@@ -1,12 +1,12 @@
 /** The jobs a worker holds: buffered ahead, running, or ended and not yet settled. One entry per lease. */
 import type * as Fiber from "effect/Fiber"
 import type { HandlerService } from "../../Job.js"
-import type { JobRow } from "../../JobStorage.js"
+import type { ClaimedJob } from "../../JobStorage.js"
 
 export type Reason = "cancelled" | "lost" | "shutdown"
 
 export interface Held {
-  readonly row: JobRow
+  readonly row: ClaimedJob
   readonly handler: HandlerService
   readonly lane: Lane
   phase: "buffered" | "running" | "settling"
@@ -47,5 +47,5 @@ export const lanes = (concurrency: number, queues: ReadonlyMap<string, number>):
 }
 
 /** Priority high first, then due time, then id: the order in which rows are claimed. */
-export const before = (a: JobRow, b: JobRow): boolean =>
+export const before = (a: ClaimedJob, b: ClaimedJob): boolean =>
   a.priority !== b.priority ? a.priority > b.priority : a.runAt !== b.runAt ? a.runAt < b.runAt : a.id < b.id
