@@ -1,15 +1,17 @@
 /**
  * Three numbers per storage: enqueue one by one, enqueueAll, and a drain of no-op jobs with finished rows kept.
  *
- * npm run bench -- [sqlite] [sqlite-normal] [postgres]
+ * npm run bench -- [sqlite] [sqlite-normal] [postgres] [redis]
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { SqlClient } from "@effect/sql"
+import { Redis } from "ioredis"
 import { Job, JobQueue, type JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
 import * as PgStorage from "dbjobq/storage/PgStorage"
+import * as RedisStorage from "dbjobq/storage/RedisStorage"
 import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
 import { Clock, Console, Deferred, Effect, Layer, Schema, Stream } from "effect"
 
@@ -91,11 +93,27 @@ const postgres = Effect.gen(function* () {
   )
 })
 
+const redisUrl = process.env["DBJOBQ_TEST_REDIS_URL"] ?? "redis://127.0.0.1:6379"
+const dropKeys = async (prefix: string) => {
+  const client = new Redis(redisUrl)
+  for await (const keys of client.scanStream({ match: `{${prefix}}:*`, count: 1_000 })) {
+    if (keys.length > 0) await client.unlink(keys)
+  }
+  client.disconnect()
+}
+const redis = Effect.suspend(() => {
+  const prefix = `dbjobq-bench-${process.pid}`
+  return bench("redis", RedisStorage.layer({ url: redisUrl, prefix })).pipe(
+    Effect.ensuring(Effect.promise(() => dropKeys(prefix)))
+  )
+})
+
 const runs = {
   memory: bench("memory", MemoryStorage.layer),
   sqlite: sqlite("full"),
   "sqlite-normal": sqlite("normal"),
-  postgres
+  postgres,
+  redis
 }
 
 const wanted = process.argv.slice(2)

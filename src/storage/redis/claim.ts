@@ -74,7 +74,7 @@ end
 
 -- the sets by their heads, the best last
 local heads = {}
-local function seat(source)
+local function line(source)
   local low, high = 1, #heads + 1
   while low < high do
     local middle = math.floor((low + high) / 2)
@@ -84,7 +84,7 @@ local function seat(source)
 end
 if limit > 0 then
   for _, source in ipairs(sources) do
-    if advance(source) then seat(source) end
+    if advance(source) then line(source) end
   end
 end
 
@@ -92,17 +92,17 @@ local function take(source)
   local id = string.sub(source.member, 18)
   local key = base .. 'job:' .. id
   local v = redis.call('HMGET', key, 'state', 'priority', 'payload', 'runAt', 'attempt', 'maxAttempts', 'token',
-    'traceparent', 'scheduleId', 'slot', 'enqueuedAt', 'progress')
+    'traceparent', 'scheduleId', 'slot', 'enqueuedAt')
   -- a job whose hash is gone must not stop the others
   if v[1] ~= 'pending' then return nil, nil end
   local attempt, token = (v[5] or 0) + 1, (v[7] or 0) + 1
   redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'token', token, 'owner', owner,
     'leaseUntil', leaseUntil, 'startedAt', now)
-  if v[12] then redis.call('HDEL', key, 'progress', 'progressMessage') end
+  if token > 1 then redis.call('HDEL', key, 'progress', 'progressMessage') end
   return id, { id, source.name, source.queue, v[2], v[3], v[4], attempt, v[6], token, v[8], v[9], v[10], v[11] }
 end
 
-local rows, leases = {}, {}
+local rows = {}
 while #rows < limit and #heads > 0 do
   local source = table.remove(heads)
   local id, row = take(source)
@@ -110,20 +110,16 @@ while #rows < limit and #heads > 0 do
   tally('pending', source.queue, -1)
   if row then
     rows[#rows + 1] = row
-    leases[#leases + 1] = leaseUntil
-    leases[#leases + 1] = id
     tally('running', source.queue, 1)
+    place(base .. 'running', id, leaseUntil)
   end
-  if advance(source) then seat(source) end
+  if advance(source) then line(source) end
 end
 
-for from = 1, #leases, 1000 do
-  redis.call('ZADD', base .. 'running', unpack(leases, from, math.min(from + 999, #leases)))
-end
 for _, source in ipairs(sources) do
   if source.taken > 0 then
     redis.call('ZREMRANGEBYRANK', source.key, 0, source.taken - 1)
-    forgetIfEmpty(source.key, source.queue, source.name)
+    forgetIfEmpty(source.key, source)
   end
 end
 close()

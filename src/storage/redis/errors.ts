@@ -52,6 +52,8 @@ const describe = (error: unknown): string => {
   if (error instanceof UnexpectedReply) return error.message
   const code = codeOf(error)
   const message = textOf(error)
+  const line = /user_script:(\d+)/.exec(message)?.[1]
+  if (line !== undefined) return `line ${line} of the script failed`
   if (code !== undefined) {
     return plain.test(code) ? message : transientSocket.test(code) ? `the connection failed (${code})` : `error ${code}`
   }

@@ -71,7 +71,7 @@ while at <= #ARGV do
   answers[#answers + 1] = answer
   at = at + 8 + ARGV[at + 7] * ${stride}
 end
-closeAndTellSoonest()
+close()
 if changed then tellSchedules() end
 return answers
 `

@@ -32,17 +32,13 @@ local function insertJob(at)
   local state = runAt <= now and 'pending' or 'scheduled'
   local row = { 'name', name, 'queue', queue, 'state', state, 'priority', ARGV[at + 3], 'payload', ARGV[at + 4],
     'runAt', runAt, 'maxAttempts', ARGV[at + 6], 'enqueuedAt', now }
-  local function add(field, value)
-    row[#row + 1] = field
-    row[#row + 1] = value
-  end
-  if uniqueKey then add('uniqueKey', uniqueKey) end
-  if ARGV[at + 8] ~= '[]' then add('tags', ARGV[at + 8]) end
-  if ARGV[at + 9] ~= '' then add('traceparent', string.sub(ARGV[at + 9], 2)) end
-  if ARGV[at + 10] ~= '' then add('scheduleId', string.sub(ARGV[at + 10], 2)) end
-  if ARGV[at + 11] ~= '' then add('slot', ARGV[at + 11]) end
+  if uniqueKey then push(row, 'uniqueKey', uniqueKey) end
+  if ARGV[at + 8] ~= '[]' then push(row, 'tags', ARGV[at + 8]) end
+  if ARGV[at + 9] ~= '' then push(row, 'traceparent', string.sub(ARGV[at + 9], 2)) end
+  if ARGV[at + 10] ~= '' then push(row, 'scheduleId', string.sub(ARGV[at + 10], 2)) end
+  if ARGV[at + 11] ~= '' then push(row, 'slot', ARGV[at + 11]) end
   redis.call('HSET', key, unpack(row))
-  redis.call('ZADD', base .. 'ids', 0, id)
+  place(base .. 'ids', id, 0)
   enter(id, { state = state, queue = queue, name = name, priority = tonumber(ARGV[at + 3]), runAt = runAt })
   return 1
 end
@@ -56,7 +52,7 @@ const script = Script.make(
   `
 local answers = {}
 for at = 2, #ARGV, ${stride} do answers[#answers + 1] = insertJob(at) end
-closeAndTellSoonest()
+close()
 return answers
 `
 )

@@ -27,7 +27,7 @@ end
 
 local answers = {}
 for at = 3, #ARGV do answers[at - 2] = reschedule(ARGV[at]) end
-closeAndTellSoonest()
+close()
 return answers
 `
 )

@@ -40,6 +40,11 @@ export const jobs = `
 local finished = { completed = true, failed = true, cancelled = true }
 local tallies, woken, soonest = {}, false, nil
 
+local function push(list, field, value)
+  list[#list + 1] = field
+  list[#list + 1] = value
+end
+
 local function tally(state, queue, by)
   local field = state .. ':' .. queue
   tallies[field] = (tallies[field] or 0) + by
@@ -72,33 +77,59 @@ local function load(id)
   }
 end
 
--- 'at' is the end of the lease for a running job, the end of the job for a finished one
-local function enter(id, job, at)
-  tally(job.state, job.queue, 1)
+-- Places in sorted sets are noted first and written at the end, many with one command: a score, or false to leave.
+local places, setOf = {}, {}
+local function place(key, member, score)
+  if not places[key] then places[key] = {} end
+  places[key][member] = score
+end
+
+local function seat(id, job, score)
   if job.state == 'pending' then
-    redis.call('ZADD', pendingKey(job.queue, job.name), -job.priority, pendingMember(job.runAt, id))
-    redis.call('SADD', base .. 'queues:' .. job.name, job.queue)
-    woken = true
-  elseif job.state == 'scheduled' then
-    redis.call('ZADD', base .. 'scheduled', job.runAt, id)
-    if not soonest or job.runAt < soonest then soonest = job.runAt end
+    local key = pendingKey(job.queue, job.name)
+    setOf[key] = job
+    place(key, pendingMember(job.runAt, id), score and -job.priority)
   else
-    redis.call('ZADD', base .. job.state, at, id)
+    place(base .. job.state, id, score)
   end
 end
 
-local function forgetIfEmpty(key, queue, name)
-  if redis.call('EXISTS', key) == 0 then redis.call('SREM', base .. 'queues:' .. name, queue) end
+-- 'at' is the end of the lease for a running job, the end of the job for a finished one
+local function enter(id, job, at)
+  tally(job.state, job.queue, 1)
+  seat(id, job, at or job.runAt)
+  if job.state == 'pending' then woken = true end
+  if job.state == 'scheduled' and (not soonest or job.runAt < soonest) then soonest = job.runAt end
 end
 
 local function leave(id, job)
   tally(job.state, job.queue, -1)
-  if job.state == 'pending' then
-    local key = pendingKey(job.queue, job.name)
-    redis.call('ZREM', key, pendingMember(job.runAt, id))
-    forgetIfEmpty(key, job.queue, job.name)
-  else
-    redis.call('ZREM', base .. job.state, id)
+  seat(id, job, false)
+end
+
+local function forgetIfEmpty(key, set)
+  if redis.call('EXISTS', key) == 0 then redis.call('SREM', base .. 'queues:' .. set.name, set.queue) end
+end
+
+local function send(command, key, list, size)
+  for from = 1, #list, size do redis.call(command, key, unpack(list, from, math.min(from + size - 1, #list))) end
+end
+
+local function writePlaces()
+  for key, members in pairs(places) do
+    local add, remove = {}, {}
+    for member, score in pairs(members) do
+      if score then
+        push(add, score, member)
+      else
+        remove[#remove + 1] = member
+      end
+    end
+    send('ZREM', key, remove, 1000)
+    send('ZADD', key, add, 1000)
+    local set = setOf[key]
+    if set and #add > 0 then redis.call('SADD', base .. 'queues:' .. set.name, set.queue) end
+    if set and #add == 0 then forgetIfEmpty(key, set) end
   end
 end
 
@@ -119,27 +150,22 @@ local function drop(id, job)
   leave(id, job)
   freeUniqueKey(job)
   redis.call('UNLINK', base .. 'job:' .. id)
-  redis.call('ZREM', base .. 'ids', id)
+  place(base .. 'ids', id, false)
 end
 
-local function publish(wakeup) redis.call('PUBLISH', base .. 'wakeups', wakeup) end
-
--- every script that moved a job ends with this
+-- Every script that moved a job ends with this. Workers hear of what is pending now, and of a job that is due later but
+-- before all others, or they would sleep past it.
 local function close()
+  writePlaces()
   for field, by in pairs(tallies) do
     if by ~= 0 and redis.call('HINCRBY', base .. 'counts', field, by) <= 0 then
       redis.call('HDEL', base .. 'counts', field)
     end
   end
-  if woken then publish('jobs') end
-end
-
--- the same, and workers also hear of a job that is due later but before all others, or they would sleep past it
-local function closeAndTellSoonest()
   if soonest and not woken then
     local first = redis.call('ZRANGE', base .. 'scheduled', 0, 0, 'WITHSCORES')
     woken = first[2] ~= nil and tonumber(first[2]) >= soonest
   end
-  close()
+  if woken then redis.call('PUBLISH', base .. 'wakeups', 'jobs') end
 end
 `

@@ -27,20 +27,15 @@ local function settle(id, job, to, delay, body)
     state = delay > 0 and 'scheduled' or 'pending'
   end
   state = state or 'pending'
-  local set, del = { 'state', state }, { 'owner', 'leaseUntil' }
-  local function put(field, value)
-    set[#set + 1] = field
-    set[#set + 1] = value
-  end
-  if finished[state] then put('finishedAt', now) end
-  if runAt ~= job.runAt then put('runAt', runAt) end
-  if to == 'snooze' or to == 'release' then put('attempt', math.max(0, job.attempt - 1)) end
-  if to == 'retry' or to == 'fail' then put('failure', body) end
-  if to == 'complete' then
-    if body ~= '' then put('result', body) end
-    del[3] = 'failure'
-  end
+  local set = { 'state', state }
+  if finished[state] then push(set, 'finishedAt', now) end
+  if runAt ~= job.runAt then push(set, 'runAt', runAt) end
+  if to == 'snooze' or to == 'release' then push(set, 'attempt', math.max(0, job.attempt - 1)) end
+  if to == 'retry' or to == 'fail' then push(set, 'failure', body) end
+  if to == 'complete' and body ~= '' then push(set, 'result', body) end
   redis.call('HSET', key, unpack(set))
+  local del = { 'owner', 'leaseUntil' }
+  if to == 'complete' then del[3] = 'failure' end
   redis.call('HDEL', key, unpack(del))
   leave(id, job)
   if finished[state] then freeUniqueKey(job) end
