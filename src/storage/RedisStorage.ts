@@ -13,7 +13,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import type { RedisOptions } from "ioredis"
 import { int, millisOrThrow, orThrow } from "../internal/option.js"
 import { InvalidOption, type StorageError } from "../JobError.js"
 import { JobStorage } from "../JobStorage.js"
@@ -53,7 +52,7 @@ export interface Options {
   /** Start also when `maxmemory-policy` lets Redis drop keys, and so jobs; default false. */
   readonly allowEviction?: boolean | undefined
   /** What else ioredis should know: certificates (`tls`), Sentinel (`sentinels`, `name`). The options above come first. */
-  readonly redis?: RedisOptions | undefined
+  readonly redis?: Connection.DriverOptions | undefined
 }
 
 const checkPrefix = (prefix: string): InvalidOption | undefined =>

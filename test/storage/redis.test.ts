@@ -314,6 +314,40 @@ else {
       }).pipe(Effect.scoped)
     )
 
+    it.live("a user with no more rights than docs/redis.md lists", () =>
+      Effect.gen(function* () {
+        const server = yield* start()
+        const rules =
+          "on >pw ~{own}:* &{own}:wakeups +eval +evalsha +info +ping +subscribe +wait +@hash +@sortedset +@set +time +publish +exists +del +unlink"
+        yield* withClient(server.url, (client) => client.call("acl", "setuser", "jobs", ...rules.split(" ")))
+        const options = { url: `redis://jobs:pw@127.0.0.1:${server.port}` }
+        yield* Effect.gen(function* () {
+          const storage = yield* JobStorage
+          yield* storage.insert([job({ uniqueKey: "k" }), job({ due: { delay: 1 } })])
+          yield* Effect.sleep(5)
+          yield* storage.promote(10)
+          const rows = yield* storage.claim(claimAll)
+          yield* storage.renew(rows, 1)
+          yield* storage.settle(rows.slice(1).map(({ id, token }) => ({ id, token, to: "complete", result: null })))
+          yield* Effect.sleep(5)
+          const swept = yield* storage.sweep({
+            limit: 9,
+            crashLimit: 1,
+            crashFailure: "{}",
+            retention: { completed: 0 }
+          })
+          assert.deepInclude(swept, { ended: 1, removed: 1 })
+          yield* storage.pauseQueue("q")
+          yield* storage.resumeQueue("q")
+          assert.deepStrictEqual(yield* storage.removeSchedules(["none"]), [false])
+          const told = yield* Stream.runCollect(Stream.take(storage.wakeups, 2))
+          assert.strictEqual(told.length, 2)
+        }).pipe(Effect.provide(RedisStorage.layer({ ...options, prefix: "own" })))
+        const other = yield* refusal({ ...options, prefix: "other" })
+        assert.include(other.message, "NOPERM")
+      }).pipe(Effect.scoped, Effect.timeout("20 seconds"))
+    )
+
     it.live(
       "a server that hangs: operations end at their deadline, waiting is bounded, and all goes on later",
       () =>
@@ -377,6 +411,24 @@ else {
           }).pipe(Effect.provide(main))
         }).pipe(Effect.scoped, Effect.timeout("30 seconds")),
       40_000
+    )
+
+    it.live("a primary that became a replica is a transient error, until there is a primary again", () =>
+      Effect.gen(function* () {
+        const server = yield* start()
+        const replicaOf = (host: string, port: string) =>
+          withClient(server.url, (client) => client.call("replicaof", host, port))
+        yield* Effect.gen(function* () {
+          const storage = yield* JobStorage
+          yield* storage.insert([job()])
+          yield* replicaOf("127.0.0.1", "1")
+          const error = yield* Effect.flip(storage.insert([job()]))
+          assert.isTrue(error.isTransient, error.message)
+          yield* replicaOf("no", "one")
+          yield* Effect.retry(storage.insert([job()]), Schedule.spaced("50 millis"))
+          assert.strictEqual((yield* storage.claim(claimAll)).length, 2)
+        }).pipe(Effect.provide(RedisStorage.layer({ url: server.url })))
+      }).pipe(Effect.scoped, Effect.timeout("20 seconds"))
     )
 
     it.live("a full Redis refuses new jobs as a whole and works off those it has", () =>

@@ -11,6 +11,12 @@ import type { Script } from "./script.js"
 
 type Client = Redis | Cluster
 
+/** What the storage relies on is not to be chosen. */
+export type DriverOptions = Omit<
+  RedisOptions,
+  "host" | "port" | "path" | "keyPrefix" | "readOnly" | "stringNumbers" | "monitor" | "retryStrategy"
+>
+
 export interface ConnectionOptions {
   readonly url: Redacted.Redacted | string
   readonly cluster: boolean
@@ -19,7 +25,7 @@ export interface ConnectionOptions {
   /** Milliseconds. */
   readonly commandTimeout: number
   readonly maxWaiting: number
-  readonly redis: RedisOptions
+  readonly redis: DriverOptions
 }
 
 export interface Replication {
@@ -69,7 +75,7 @@ const parse = (text: string): Parsed | undefined => {
       ...(url.username === "" ? {} : { username: decodeURIComponent(url.username) }),
       ...(url.password === "" ? {} : { password: decodeURIComponent(url.password) }),
       ...(database === "" ? {} : { db: Number(database) }),
-      ...(url.protocol === "rediss:" ? { tls: { servername: host } } : {})
+      ...(url.protocol === "rediss:" ? { tls: {} } : {})
     }
   }
 }
@@ -85,6 +91,8 @@ const sharedOptions = (options: ConnectionOptions, first: Parsed): RedisOptions 
   // a lost connection fails what was under way at once: whether it is sent again is decided above the storage
   maxRetriesPerRequest: 0,
   autoResendUnfulfilledCommands: false,
+  // a primary that became a replica: the address may lead to another one now
+  reconnectOnError: (error) => error.message.startsWith("READONLY"),
   connectionName: "dbjobq",
   lazyConnect: true
 })
@@ -136,7 +144,7 @@ export const make = (
     }).pipe(
       Effect.timeoutFail({
         duration: Duration.millis(options.connectTimeout),
-        onTimeout: () => storageError("open", reason ?? new Error("Connection is closed: no answer in time"))
+        onTimeout: () => storageError("open", reason ?? new Error("no answer in time"))
       }),
       Effect.withClock(liveClock)
     )

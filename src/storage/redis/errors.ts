@@ -35,8 +35,10 @@ const transientReply =
 const transientSocket =
   /^(ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)$/
 
-const lostConnection =
-  /^Connection is closed|^Command timed out|^Command aborted|^Socket timeout|max retries per request|^Stream isn't writeable|^Cluster isn't ready|^Failed to refresh slots cache|^Too many Cluster redirections|^timeout$/
+const lost =
+  /^Connection is closed|^Command aborted|^Socket timeout|max retries per request|^Stream isn't writeable|^Cluster isn't ready|^Failed to refresh slots cache|^Too many Cluster redirections/
+
+const late = /^Command timed out|^timeout$|in time$/
 
 export const isNoScript = (error: unknown): boolean => codeOf(error) === "NOSCRIPT"
 
@@ -44,7 +46,8 @@ const isTransient = (error: unknown): boolean => {
   const code = codeOf(error)
   return (
     (code !== undefined && (transientReply.test(code) || transientSocket.test(code))) ||
-    lostConnection.test(textOf(error))
+    lost.test(textOf(error)) ||
+    late.test(textOf(error))
   )
 }
 
@@ -57,7 +60,7 @@ const describe = (error: unknown): string => {
   if (code !== undefined) {
     return plain.test(code) ? message : transientSocket.test(code) ? `the connection failed (${code})` : `error ${code}`
   }
-  return lostConnection.test(message) ? message : "the driver failed"
+  return late.test(message) ? "no answer in time" : lost.test(message) ? "the connection is lost" : "the driver failed"
 }
 
 /** Without the driver's error as its cause: that one carries the command and its arguments, payloads and passwords. */
