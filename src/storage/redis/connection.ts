@@ -1,4 +1,4 @@
-/** The connection to Redis or Redis Cluster: how it opens, waits, ends, and how a script is sent over it. */
+/** The connection to Redis or Redis Cluster: how it opens, what it gives up, and how it ends. */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -6,8 +6,8 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { Cluster, Redis, type RedisOptions } from "ioredis"
 import { StorageError } from "../../JobError.js"
-import { isNoScript, storageError } from "./errors.js"
-import type { Script } from "./script.js"
+import { storageError } from "./errors.js"
+import * as Evaluate from "./evaluate.js"
 
 type Client = Redis | Cluster
 
@@ -28,19 +28,11 @@ export interface ConnectionOptions {
   readonly redis: DriverOptions
 }
 
-export interface Replication {
-  readonly replicas: number
-  /** Milliseconds. */
-  readonly timeout: number
-}
-
 export interface Connection {
   /** A connection for one subscriber, to the server or to any node of the cluster; it does not come back when lost. */
   readonly subscriber: () => Redis
-  /** Runs a script; its keys begin with `base`, which decides its slot. */
-  readonly run: (script: Script, args: ReadonlyArray<string | number>) => Effect.Effect<unknown, StorageError>
-  /** The same, and the write has reached the replicas that are asked for. */
-  readonly write: (script: Script, args: ReadonlyArray<string | number>) => Effect.Effect<unknown, StorageError>
+  readonly run: Evaluate.Run
+  readonly write: Evaluate.Run
 }
 
 /** Real time, also under TestClock: a server that is down must not hang a test. */
@@ -101,7 +93,7 @@ const sharedOptions = (options: ConnectionOptions, first: Parsed): RedisOptions 
 export const make = (
   options: ConnectionOptions,
   base: string,
-  replication: Replication
+  replication: Evaluate.Replication
 ): Effect.Effect<Connection, StorageError, Scope.Scope> =>
   Effect.gen(function* () {
     const nodes = urlsOf(options.url).flatMap((text) => parse(text) ?? [])
@@ -150,66 +142,6 @@ export const make = (
     )
     opened = true
 
-    let waiting = 0
-    const send = <A>(operation: string, command: () => Promise<A>): Effect.Effect<A, StorageError> =>
-      Effect.suspend(() => {
-        if (client.status !== "ready" && waiting >= options.maxWaiting) {
-          return Effect.fail(
-            new StorageError({
-              operation,
-              message: `${operation}: the connection is lost and ${options.maxWaiting} commands wait for it already`,
-              isTransient: true
-            })
-          )
-        }
-        return Effect.tryPromise({
-          try: () => {
-            waiting++
-            return command().finally(() => {
-              waiting--
-            })
-          },
-          catch: (error) => storageError(operation, error)
-        })
-      })
-
-    const evaluate = async (script: Script, args: ReadonlyArray<string | number>): Promise<unknown> => {
-      try {
-        return await client.call("evalsha", [script.sha, 1, base, ...args])
-      } catch (error) {
-        if (!isNoScript(error)) throw error
-        return client.call("eval", [script.text, 1, base, ...args])
-      }
-    }
-
-    const run: Connection["run"] = (script, args) => send(script.operation, () => evaluate(script, args))
-
-    /** WAIT counts the writes of its own connection, so it goes with the script in one pipeline. */
-    const evaluateAndWait = async (
-      script: Script,
-      args: ReadonlyArray<string | number>,
-      name: "evalsha" | "eval" = "evalsha"
-    ): Promise<unknown> => {
-      const results = await client
-        .pipeline([
-          [name, name === "eval" ? script.text : script.sha, 1, base, ...args],
-          ["wait", replication.replicas, replication.timeout]
-        ])
-        .exec()
-      const [[failed, reply] = [], [waitFailed, reached] = []] = results ?? []
-      if (name === "evalsha" && isNoScript(failed)) return evaluateAndWait(script, args, "eval")
-      const error = failed ?? waitFailed
-      if (error !== undefined && error !== null) throw error
-      if (typeof reached !== "number" || reached < replication.replicas) {
-        throw new StorageError({
-          operation: script.operation,
-          message: `${script.operation}: written, but confirmed by ${String(reached)} of ${replication.replicas} replicas in time`,
-          isTransient: true
-        })
-      }
-      return reply
-    }
-
     let turn = 0
     const subscriber = (): Redis => {
       const known = client instanceof Cluster ? client.nodes().map((node) => node.options) : nodes
@@ -222,10 +154,5 @@ export const make = (
       })
     }
 
-    return {
-      subscriber,
-      run,
-      write:
-        replication.replicas === 0 ? run : (script, args) => send(script.operation, () => evaluateAndWait(script, args))
-    }
+    return { subscriber, ...Evaluate.make(client, base, options.maxWaiting, replication) }
   })

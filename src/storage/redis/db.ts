@@ -3,28 +3,20 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import type { Connection } from "./connection.js"
-import { storageError } from "./errors.js"
-import type { Script } from "./script.js"
-
-type Args = ReadonlyArray<string | number>
+import type { Run } from "./evaluate.js"
 
 export interface Db {
-  /** Runs a script and reads its reply. */
-  readonly run: <A>(script: Script, args: Args, read: (reply: unknown) => A) => Effect.Effect<A, StorageError>
-  /** The same for what a caller is told is done: it waits for the replicas that were asked for. */
-  readonly write: <A>(script: Script, args: Args, read: (reply: unknown) => A) => Effect.Effect<A, StorageError>
+  readonly run: Run
+  /** For what a caller is told is done: it waits for the replicas that were asked for. */
+  readonly write: Run
 }
 
+/** Each script's first argument is Effect's time, or empty where the store's counts. */
 export const make = (connection: Connection, storeClock: boolean): Db => {
-  const now: Effect.Effect<string | number> = storeClock ? Effect.succeed("") : Clock.currentTimeMillis
-  const through =
-    (send: Connection["run"]): Db["run"] =>
-    (script, args, read) =>
-      Effect.flatMap(now, (instant) =>
-        Effect.flatMap(send(script, [instant, ...args]), (reply) =>
-          Effect.try({ try: () => read(reply), catch: (error) => storageError(script.operation, error) })
-        )
-      )
+  const through = (send: Run): Run =>
+    storeClock
+      ? (script, args, read) => send(script, ["", ...args], read)
+      : (script, args, read) => Effect.flatMap(Clock.currentTimeMillis, (now) => send(script, [now, ...args], read))
   return { run: through(connection.run), write: through(connection.write) }
 }
 

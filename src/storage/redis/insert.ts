@@ -31,14 +31,14 @@ local function insertJob(at)
   local runAt = dueAt(ARGV[at + 5])
   local state = runAt <= now and 'pending' or 'scheduled'
   local row = { 'name', name, 'queue', queue, 'state', state, 'priority', ARGV[at + 3], 'payload', ARGV[at + 4],
-    'runAt', runAt, 'maxAttempts', ARGV[at + 6], 'enqueuedAt', now }
+    'runAt', runAt == now and nowText or runAt, 'maxAttempts', ARGV[at + 6], 'enqueuedAt', nowText }
   if uniqueKey then push(row, 'uniqueKey', uniqueKey) end
   if ARGV[at + 8] ~= '[]' then push(row, 'tags', ARGV[at + 8]) end
   if ARGV[at + 9] ~= '' then push(row, 'traceparent', string.sub(ARGV[at + 9], 2)) end
   if ARGV[at + 10] ~= '' then push(row, 'scheduleId', string.sub(ARGV[at + 10], 2)) end
   if ARGV[at + 11] ~= '' then push(row, 'slot', ARGV[at + 11]) end
   redis.call('HSET', key, unpack(row))
-  place(base .. 'ids', id, 0)
+  place(base .. 'ids', id, '0')
   enter(id, { state = state, queue = queue, name = name, priority = tonumber(ARGV[at + 3]), runAt = runAt })
   return 1
 end

@@ -15,8 +15,7 @@ const field = (info: string, name: string): string | undefined => new RegExp(`^$
 /** Scripts that announce whether they write need Redis 7. */
 export const check = (connection: Connection, allowEviction: boolean): Effect.Effect<void, StorageError> =>
   Effect.gen(function* () {
-    const reply = yield* connection.run(script, [""])
-    const [server = "", memory = ""] = Array.isArray(reply) ? reply.map(Reply.text) : []
+    const [server = "", memory = ""] = yield* connection.run(script, [""], (reply) => Reply.list(reply).map(Reply.text))
     const version = field(server, "redis_version") ?? "unknown"
     if (!(Number.parseInt(version, 10) >= 7))
       return yield* refuse(`open: Redis 7.0 or later is needed, this is ${version}`)

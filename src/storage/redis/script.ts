@@ -25,6 +25,7 @@ if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
+local nowText = string.format('%.0f', now)
 `
 
 export const make = (operation: string, kind: Kind, ...parts: ReadonlyArray<string>): Script => {
@@ -77,18 +78,35 @@ local function load(id)
   }
 end
 
--- Places in sorted sets are noted first and written at the end, many with one command: a score, or false to leave.
+-- Places in sorted sets are noted first and written at the end, many with one command and in the order of noting: a
+-- score, or false to leave.
 local places, setOf = {}, {}
 local function place(key, member, score)
-  if not places[key] then places[key] = {} end
-  places[key][member] = score
+  local noted = places[key]
+  if not noted then
+    noted = { members = {}, scores = {} }
+    places[key] = noted
+  end
+  if noted.scores[member] == nil then noted.members[#noted.members + 1] = member end
+  noted.scores[member] = score
+end
+
+-- text, for Redis would print each number anew
+local lowFirsts = {}
+local function lowFirst(priority)
+  local text = lowFirsts[priority]
+  if not text then
+    text = string.format('%.0f', -priority)
+    lowFirsts[priority] = text
+  end
+  return text
 end
 
 local function seat(id, job, score)
   if job.state == 'pending' then
     local key = pendingKey(job.queue, job.name)
     setOf[key] = job
-    place(key, pendingMember(job.runAt, id), score and -job.priority)
+    place(key, pendingMember(job.runAt, id), score and lowFirst(job.priority))
   else
     place(base .. job.state, id, score)
   end
@@ -116,9 +134,10 @@ local function send(command, key, list, size)
 end
 
 local function writePlaces()
-  for key, members in pairs(places) do
+  for key, noted in pairs(places) do
     local add, remove = {}, {}
-    for member, score in pairs(members) do
+    for _, member in ipairs(noted.members) do
+      local score = noted.scores[member]
       if score then
         push(add, score, member)
       else
