@@ -27,7 +27,7 @@ const reachable = (url: string): Promise<boolean> =>
     () => false
   )
 
-const freePort = (): Promise<number> =>
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer()
     server.once("error", reject)

@@ -1,0 +1,90 @@
+import type { Outcome, Service } from "../../JobStorage.js"
+import type { Db } from "./db.js"
+import { inBatches, whole } from "./db.js"
+import * as Reply from "./reply.js"
+import * as Script from "./script.js"
+
+const script = Script.make(
+  "settle",
+  "goesOn",
+  Script.jobs,
+  `
+local ends = { complete = 'completed', fail = 'failed', cancel = 'cancelled' }
+
+-- the same outcome again, after a lost reply; a token of 0 was never given to anyone
+local function isRepeat(job, to)
+  if job.token == 0 or job.state == 'running' then return false end
+  if ends[to] then return job.state == ends[to] end
+  return job.state == 'scheduled' or job.state == 'pending' or job.state == 'cancelled'
+end
+
+local function settle(id, job, to, delay, body)
+  local key, runAt = base .. 'job:' .. id, job.runAt
+  local state = ends[to]
+  if not state and job.cancelRequested then state = 'cancelled' end
+  if not state and to ~= 'release' then
+    runAt = now + delay
+    state = delay > 0 and 'scheduled' or 'pending'
+  end
+  state = state or 'pending'
+  local set = { 'state', state }
+  if finished[state] then push(set, 'finishedAt', now) end
+  if runAt ~= job.runAt then push(set, 'runAt', runAt) end
+  if to == 'snooze' or to == 'release' then push(set, 'attempt', math.max(0, job.attempt - 1)) end
+  if to == 'retry' or to == 'fail' then push(set, 'failure', body) end
+  if to == 'complete' and body ~= '' then push(set, 'result', body) end
+  redis.call('HSET', key, unpack(set))
+  local del = { 'owner', 'leaseUntil' }
+  if to == 'complete' then del[3] = 'failure' end
+  redis.call('HDEL', key, unpack(del))
+  leave(id, job)
+  if finished[state] then freeUniqueKey(job) end
+  job.state, job.runAt = state, runAt
+  enter(id, job, now)
+end
+
+local answers = {}
+for at = 2, #ARGV, 5 do
+  local id, to, answer = ARGV[at], ARGV[at + 2], 0
+  local job = load(id)
+  if job and job.token == tonumber(ARGV[at + 1]) then
+    if job.state == 'running' then
+      settle(id, job, to, tonumber(ARGV[at + 3]), ARGV[at + 4])
+      answer = 1
+    elseif isRepeat(job, to) then
+      answer = 1
+    end
+  end
+  answers[#answers + 1] = answer
+end
+close()
+return answers
+`
+)
+
+const bodyOf = (outcome: Outcome): string => {
+  switch (outcome.to) {
+    case "complete":
+      return outcome.result ?? ""
+    case "retry":
+    case "fail":
+      return outcome.failure
+    default:
+      return ""
+  }
+}
+
+const args = (outcome: Outcome): ReadonlyArray<string | number> => [
+  outcome.id,
+  outcome.token,
+  outcome.to,
+  outcome.to === "retry" || outcome.to === "snooze" ? whole(outcome.delay) : 0,
+  bodyOf(outcome)
+]
+
+export const settle =
+  (db: Db): Service["settle"] =>
+  (outcomes) =>
+    inBatches(outcomes, (part) =>
+      db.write(script, part.flatMap(args), (reply) => Reply.list(reply).map((answer) => answer === 1))
+    )

@@ -1,0 +1,71 @@
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as Hints from "../../internal/hints.js"
+import type { StorageError } from "../../JobError.js"
+import type { Wakeup } from "../../JobStorage.js"
+import type { Connection } from "./connection.js"
+import { liveClock } from "./connection.js"
+import { storageError } from "./errors.js"
+
+/** How often a subscriber that hears nothing asks whether the other side is there. */
+const heartbeat = "5 seconds"
+
+/** Listens on one connection until it is lost. */
+const session = (connection: Connection, base: string, tell: Hints.Hints["tell"]): Effect.Effect<never, StorageError> =>
+  Effect.gen(function* () {
+    const subscriber = yield* Effect.acquireRelease(
+      Effect.sync(() => connection.subscriber()),
+      (one) => Effect.sync(() => one.disconnect())
+    )
+    let reason: unknown = new Error("Connection is closed.")
+    subscriber.on("error", (error: unknown) => {
+      reason = error
+    })
+    subscriber.on("message", (_channel, message) => {
+      if (message === "jobs" || message === "schedules") tell(message)
+    })
+    const ask = (question: () => Promise<unknown>) =>
+      Effect.tryPromise({ try: question, catch: (error) => storageError("wakeups", error) })
+    const closed = Effect.async<never, StorageError>((resume) => {
+      subscriber.once("close", () => resume(Effect.fail(storageError("wakeups", reason))))
+    })
+    const listen = Effect.gen(function* () {
+      yield* ask(() => subscriber.subscribe(`${base}wakeups`))
+      // what was told while nobody listened is lost
+      tell("jobs")
+      tell("schedules")
+      // a connection that died without a word is found by a question that stays unanswered
+      return yield* Effect.forever(
+        Effect.zipRight(
+          Effect.sleep(heartbeat),
+          ask(() => subscriber.ping())
+        )
+      )
+    })
+    return yield* Effect.raceFirst(closed, listen)
+  }).pipe(Effect.scoped, Effect.withClock(liveClock))
+
+/** Each reader of the stream has a connection of its own, made anew whenever it is lost. */
+export const wakeups = (connection: Connection, base: string): Stream.Stream<Wakeup> =>
+  Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const hints = yield* Hints.make
+      const warned = new Set<string>()
+      const warn = (error: StorageError) => {
+        if (warned.has(error.message)) return Effect.void
+        warned.add(error.message)
+        return Effect.logWarning(
+          `dbjobq: wake-ups are interrupted (${error.message}); workers poll until they are back`
+        )
+      }
+      const pause = Effect.flatMap(Random.next, (unit) => Effect.sleep(250 + 500 * unit))
+      yield* session(connection, base, hints.tell).pipe(
+        Effect.catchAll((error) => Effect.zipRight(warn(error), Effect.withClock(pause, liveClock))),
+        Effect.repeat(Schedule.forever),
+        Effect.forkScoped
+      )
+      return hints.stream
+    })
+  )
