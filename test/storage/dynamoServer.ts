@@ -1,0 +1,47 @@
+/** Where the DynamoDB tests run: `DBJOBQ_TEST_DYNAMO_ENDPOINT` ("aws" for AWS itself), else dynalite in this process. */
+import { randomUUID } from "node:crypto"
+import type { AddressInfo } from "node:net"
+import { DeleteTableCommand, DynamoDBClient, type DynamoDBClientConfig } from "@aws-sdk/client-dynamodb"
+import dynalite from "dynalite"
+
+export interface DynamoServer {
+  readonly config: DynamoDBClientConfig
+  readonly endpoint: string
+  readonly freshTable: () => string
+  /** Removes the tables that were handed out. */
+  readonly stop: () => Promise<void>
+}
+
+const local = { region: "local", credentials: { accessKeyId: "test", secretAccessKey: "test" } }
+
+export const dynamo = async (): Promise<DynamoServer> => {
+  const given = process.env.DBJOBQ_TEST_DYNAMO_ENDPOINT
+  const server = given === undefined ? dynalite({ createTableMs: 0, deleteTableMs: 0 }) : undefined
+  const address = await new Promise<AddressInfo | string | null>((resolve) => {
+    if (server === undefined) resolve(null)
+    else server.listen(0, "127.0.0.1", () => resolve(server.address()))
+  })
+  const endpoint =
+    address !== null && typeof address === "object" ? `http://127.0.0.1:${address.port}` : (given ?? "aws")
+  const config = endpoint === "aws" ? {} : { ...local, endpoint }
+  const tables: Array<string> = []
+  return {
+    config,
+    endpoint,
+    freshTable: () => {
+      const table = `dbjobq-test-${randomUUID()}`
+      tables.push(table)
+      return table
+    },
+    stop: async () => {
+      const client = new DynamoDBClient(config)
+      // a test that failed early has made no table
+      if (server === undefined) {
+        await Promise.allSettled(tables.map((TableName) => client.send(new DeleteTableCommand({ TableName }))))
+      }
+      client.destroy()
+      server?.closeAllConnections()
+      await new Promise<void>((resolve) => (server === undefined ? resolve() : server.close(() => resolve())))
+    }
+  }
+}
