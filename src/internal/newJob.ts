@@ -2,8 +2,7 @@
 import { StorageError } from "../JobError.js"
 import type { NewJob } from "../JobStorage.js"
 
-const int32 = (value: number, min: number): boolean =>
-  Number.isInteger(value) && value >= min && value <= 2_147_483_647
+const int32 = (value: number, min: number): boolean => Number.isInteger(value) && value >= min && value <= 2_147_483_647
 
 export const refusal = (jobs: ReadonlyArray<NewJob>): StorageError | undefined => {
   for (const job of jobs) {
