@@ -1,6 +1,6 @@
 /** Where the DynamoDB tests run: `DBJOBQ_TEST_DYNAMO_ENDPOINT` ("aws" for AWS itself), else dynalite in this process. */
 import { randomUUID } from "node:crypto"
-import type { AddressInfo } from "node:net"
+import type { Server } from "node:http"
 import { DeleteTableCommand, DynamoDBClient, type DynamoDBClientConfig } from "@aws-sdk/client-dynamodb"
 import dynalite from "dynalite"
 
@@ -14,15 +14,16 @@ export interface DynamoServer {
 
 const local = { region: "local", credentials: { accessKeyId: "test", secretAccessKey: "test" } }
 
+export const urlOf = (server: Server): string => {
+  const address = server.address()
+  return address === null || typeof address === "string" ? "" : `http://127.0.0.1:${address.port}`
+}
+
 export const dynamo = async (): Promise<DynamoServer> => {
   const given = process.env.DBJOBQ_TEST_DYNAMO_ENDPOINT
   const server = given === undefined ? dynalite({ createTableMs: 0, deleteTableMs: 0 }) : undefined
-  const address = await new Promise<AddressInfo | string | null>((resolve) => {
-    if (server === undefined) resolve(null)
-    else server.listen(0, "127.0.0.1", () => resolve(server.address()))
-  })
-  const endpoint =
-    address !== null && typeof address === "object" ? `http://127.0.0.1:${address.port}` : (given ?? "aws")
+  await new Promise<void>((resolve) => (server === undefined ? resolve() : server.listen(0, "127.0.0.1", resolve)))
+  const endpoint = server === undefined ? (given ?? "aws") : urlOf(server)
   const config = endpoint === "aws" ? {} : { ...local, endpoint }
   const tables: Array<string> = []
   return {

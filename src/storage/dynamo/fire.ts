@@ -43,8 +43,11 @@ const fireOne = (db: Db, fire: Fire): Effect.Effect<Fired, StorageError> =>
       if (!row.enabled || row.version !== fire.version || row.next !== fire.slot) return { answer: "stale" }
       const now = yield* Clock.currentTimeMillis
       const overlaps = fire.overlap === "skip" && row.lastJob !== null && (yield* isUnfinished(db, row.lastJob))
-      const answers = yield* Effect.forEach(overlaps ? [] : fire.jobs, (job) =>
-        Effect.map(draft(db, fresh(job, now), fire.schedule), (drafted) => ({ job, drafted }))
+      const answers = yield* inOrder(
+        db,
+        overlaps ? [] : fire.jobs,
+        (job) => job.uniqueKey ?? job.id,
+        (job) => Effect.map(draft(db, fresh(job, now), fire.schedule), (drafted) => ({ job, drafted }))
       )
       const drafts = answers.flatMap(({ drafted }) => ("draft" in drafted ? [drafted.draft.row.id] : []))
       const fired = answers.filter(({ drafted }) => "draft" in drafted || drafted.answer.answer === "inserted")

@@ -6,7 +6,7 @@ import type { Key } from "./client.js"
 /** The index of work: `wk` is the partition, `ws` its order, `queue` is carried along. */
 export const workIndex = "work"
 
-/** The index of all jobs by id: `lk` is the partition, `pk` its order. */
+/** The index of all jobs by id: `lk` is the partition, `pk` its order; `queue`, `name`, `enqueuedAt` are carried. */
 export const listIndex = "list"
 
 const jobPrefix = "job#"

@@ -11,6 +11,8 @@ export interface Entry {
   readonly sk: string
   /** The sort key in the index. */
   readonly order: string
+  /** What the index carries. */
+  readonly item: Item
 }
 
 export interface Source {
@@ -47,7 +49,7 @@ export const merge = (db: Db, source: Source): Sequence => {
   const limit = Math.min(1_000, Math.max(8, share))
 
   const fill = (partition: Partition): Effect.Effect<void, StorageError> =>
-    partition.at < partition.entries.length || partition.from === null
+    partition.from === null
       ? Effect.void
       : Effect.flatMap(
           query(db, {
@@ -60,33 +62,51 @@ export const merge = (db: Db, source: Source): Sequence => {
           (page) => {
             partition.entries = page.items.flatMap((item) => {
               const [pk, sk, order] = [text(item, "pk"), text(item, "sk"), text(item, source.range)]
-              return pk === null || sk === null || order === null ? [] : [{ pk, sk, order }]
+              return pk === null || sk === null || order === null ? [] : [{ pk, sk, order, item }]
             })
             partition.at = 0
             partition.from = page.next ?? null
-            return fill(partition)
+            return partition.entries.length === 0 ? fill(partition) : Effect.void
           }
         )
 
-  const best = Effect.map(Effect.forEach(partitions, fill, { concurrency: db.concurrency, discard: true }), () => {
-    let found: { readonly partition: Partition; readonly entry: Entry } | undefined
+  /** Partitions whose next entry is not known. */
+  let unread: ReadonlyArray<Partition> = partitions
+
+  const readHeads = Effect.suspend(() =>
+    unread.length === 0
+      ? Effect.void
+      : Effect.map(Effect.forEach(unread, fill, { concurrency: db.concurrency, discard: true }), () => {
+          unread = []
+        })
+  )
+
+  const first = (): Partition | undefined => {
+    let best: Partition | undefined
     for (const partition of partitions) {
-      const entry = partition.entries[partition.at]
-      if (entry !== undefined && (found === undefined || entry.order < found.entry.order)) found = { partition, entry }
+      const order = partition.entries[partition.at]?.order
+      const least = best?.entries[best.at]?.order
+      if (order !== undefined && (least === undefined || order < least)) best = partition
     }
-    return found
-  })
+    return best
+  }
 
   return {
-    peek: Effect.map(best, (found) => found?.entry),
+    peek: Effect.map(readHeads, () => {
+      const partition = first()
+      return partition?.entries[partition.at]
+    }),
     take: (count, passes = () => true) =>
       Effect.gen(function* () {
         const taken: Array<Entry> = []
         while (taken.length < count) {
-          const found = yield* best
-          if (found === undefined || !passes(found.entry)) break
-          found.partition.at++
-          taken.push(found.entry)
+          yield* readHeads
+          const partition = first()
+          const entry = partition?.entries[partition.at]
+          if (partition === undefined || entry === undefined || !passes(entry)) break
+          taken.push(entry)
+          partition.at++
+          if (partition.at === partition.entries.length) unread = [partition]
         }
         return taken
       })

@@ -3,14 +3,26 @@ import type { Count, Filter, JobRow, Service, State } from "../../JobStorage.js"
 import { queryAll } from "./client.js"
 import { readControl } from "./control.js"
 import { type Db, eachShard } from "./db.js"
-import { text } from "./item.js"
+import { number, text } from "./item.js"
 import { idOf, jobKey, kindPartition, readyPartition, workIndex } from "./keys.js"
+import type { Entry } from "./merge.js"
 import { readAll } from "./records.js"
 import { finishedStates } from "./transitions.js"
 import { byId } from "./work.js"
 
 const within = <A>(values: ReadonlyArray<A> | undefined, value: A): boolean =>
   values === undefined || values.includes(value)
+
+/** Whether an index entry can match at all: what it carries never changes. Tags and state are asked of the job. */
+const mayMatch = (filter: Filter, { item }: Entry): boolean => {
+  const enqueuedAt = number(item, "enqueuedAt") ?? 0
+  return (
+    within(filter.queues, text(item, "queue") ?? "") &&
+    within(filter.names, text(item, "name") ?? "") &&
+    (filter.from === undefined || enqueuedAt >= filter.from) &&
+    (filter.until === undefined || enqueuedAt < filter.until)
+  )
+}
 
 const matches = (filter: Filter, row: JobRow): boolean =>
   within(filter.states, row.state) &&
@@ -25,7 +37,8 @@ export const get =
   (ids) =>
     Effect.map(readAll(db, ids), (found) => Array.from(found.values()).flatMap((job) => (job.draft ? [] : [job.row])))
 
-const pageOf = 100
+/** Index entries looked at in one go when a filter will pass over most of them. */
+const pageOf = 1_000
 
 /** Ids come from the index, rows from the table: what is listed is true, though a very new job may be missing. */
 export const list =
@@ -33,12 +46,16 @@ export const list =
   ({ after, filter, limit }) =>
     Effect.gen(function* () {
       yield* readControl(db)
-      const sequence = byId(db, after === undefined ? undefined : jobKey(after).pk, Math.max(limit, pageOf))
+      const narrow = (["states", "queues", "names", "tag", "from", "until"] as const).some(
+        (member) => filter[member] !== undefined
+      )
+      const size = narrow ? pageOf : limit
+      const sequence = byId(db, after === undefined ? undefined : jobKey(after).pk, size)
       const rows: Array<JobRow> = []
       while (rows.length < limit) {
-        const entries = yield* sequence.take(Math.max(limit - rows.length, pageOf))
+        const entries = yield* sequence.take(size)
         if (entries.length === 0) break
-        const ids = entries.map((entry) => idOf(entry.pk))
+        const ids = entries.filter((entry) => mayMatch(filter, entry)).map((entry) => idOf(entry.pk))
         const found = yield* readAll(db, ids)
         for (const id of ids) {
           const job = found.get(id)

@@ -4,6 +4,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { StorageError } from "../../JobError.js"
 import type { JobRow } from "../../JobStorage.js"
 import { absent, batchGet, put, remove, replace, stamp, unchanged } from "./client.js"
@@ -61,8 +62,11 @@ export const write = (
     return (yield* read(db, seen.row.id))?.stamp === mine
   })
 
+/** Deletes what was seen. False when it has changed meanwhile; gone is gone, whoever did it. */
 export const erase = (db: Db, seen: Stored): Effect.Effect<boolean, StorageError> =>
-  remove(db, jobKey(seen.row.id), unchanged(seen.stamp))
+  Effect.flatMap(remove(db, jobKey(seen.row.id), unchanged(seen.stamp)), (done) =>
+    done ? Effect.succeed(true) : Effect.map(read(db, seen.row.id), (now) => now === undefined)
+  )
 
 /** What becomes of a row: a new one, none, or nothing changes when `next` is absent. */
 export interface Step<A> {
@@ -85,27 +89,40 @@ export const commit = (db: Db, seen: Stored, next: JobRow | "removed"): Effect.E
     return true
   })
 
-/** One step for each item, in their order where they name the same job. Drafts are no jobs yet. */
+/**
+ * One step for each item, in their order where they name the same job; a request that fails fails its item only. Drafts
+ * are no jobs yet.
+ */
+export const changeEach = <I, A>(
+  db: Db,
+  items: ReadonlyArray<I>,
+  idOf: (item: I) => string,
+  decide: (row: JobRow | undefined, item: I, now: number) => Step<A>
+): Effect.Effect<ReadonlyArray<Either.Either<A, StorageError>>, StorageError> =>
+  Effect.gen(function* () {
+    const found = yield* readAll(db, items.map(idOf))
+    const outdated = new Set<string>()
+    return yield* inOrder(db, items, idOf, (item) =>
+      Effect.either(
+        Effect.gen(function* () {
+          const id = idOf(item)
+          for (;;) {
+            const seen = outdated.has(id) ? yield* read(db, id) : found.get(id)
+            const visible = seen?.draft === true ? undefined : seen
+            const { answer, next } = decide(visible?.row, item, yield* Clock.currentTimeMillis)
+            if (visible === undefined || next === undefined) return answer
+            outdated.add(id)
+            if (yield* commit(db, visible, next)) return answer
+          }
+        })
+      )
+    )
+  })
+
+/** The same, failing with the first failure once every item has had its turn. */
 export const change = <I, A>(
   db: Db,
   items: ReadonlyArray<I>,
   idOf: (item: I) => string,
   decide: (row: JobRow | undefined, item: I, now: number) => Step<A>
-): Effect.Effect<ReadonlyArray<A>, StorageError> =>
-  Effect.gen(function* () {
-    const found = yield* readAll(db, items.map(idOf))
-    const outdated = new Set<string>()
-    return yield* inOrder(db, items, idOf, (item) =>
-      Effect.gen(function* () {
-        const id = idOf(item)
-        for (;;) {
-          const seen = outdated.has(id) ? yield* read(db, id) : found.get(id)
-          const visible = seen?.draft === true ? undefined : seen
-          const { answer, next } = decide(visible?.row, item, yield* Clock.currentTimeMillis)
-          if (visible === undefined || next === undefined) return answer
-          outdated.add(id)
-          if (yield* commit(db, visible, next)) return answer
-        }
-      })
-    )
-  })
+): Effect.Effect<ReadonlyArray<A>, StorageError> => Effect.flatMap(changeEach(db, items, idOf, decide), Either.all)

@@ -86,6 +86,8 @@ const removeOne = (db: Db, id: string): Effect.Effect<boolean, StorageError> =>
       const seen = yield* complete(db, id)
       if (seen === undefined) return false
       if (yield* remove(db, scheduleKey(id), unchanged(seen.stamp))) return true
+      // the reply to the first send may have been lost
+      if ((yield* readSchedule(db, id)) === undefined) return true
     }
   })
 

@@ -32,7 +32,11 @@ const createTable = (db: Dynamo): CreateTableCommand =>
         KeySchema: keys("wk", "ws"),
         Projection: { ProjectionType: "INCLUDE", NonKeyAttributes: ["queue"] }
       },
-      { IndexName: listIndex, KeySchema: keys("lk", "pk"), Projection: { ProjectionType: "KEYS_ONLY" } }
+      {
+        IndexName: listIndex,
+        KeySchema: keys("lk", "pk"),
+        Projection: { ProjectionType: "INCLUDE", NonKeyAttributes: ["queue", "name", "enqueuedAt"] }
+      }
     ]
   })
 
