@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { SqlClient } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { JobQueue } from "dbjobq"
 import { Effect, Layer, Schedule, Schema, Scope } from "effect"
 import { Kill, Slow } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
-import { postgres, randomSchema } from "./storage/servers.js"
+import { dynamo } from "./storage/dynamoServer.js"
+import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
   Schema.Struct({
@@ -21,7 +21,11 @@ const Line = Schema.parseJson(
 
 const script = new URL("./process/worker.ts", import.meta.url).pathname
 
-const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
+const suite = (
+  label: string,
+  makeSpec: (dir: string) => Promise<string>,
+  drop: (spec: string) => Promise<unknown> = () => Promise.resolve()
+) => {
   const scenario = <A, E>(
     run: (tools: {
       readonly worker: Effect.Effect<ChildProcess>
@@ -67,11 +71,8 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
           Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))),
           Effect.orDie
         )
-      const drop = spec.startsWith("pg:")
-        ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DROP SCHEMA ${sql(spec.split(":")[1] ?? "")} CASCADE`)
-        : Effect.void
       return yield* run({ worker: Effect.provideService(worker, Scope.Scope, scope), ledger, until, exited }).pipe(
-        Effect.ensuring(Effect.orDie(drop)),
+        Effect.ensuring(Effect.promise(() => drop(spec))),
         Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec))))
       )
     })
@@ -184,5 +185,13 @@ const server = await postgres()
 if (server === undefined) describe.skip("processes on PostgreSQL: no server", () => {})
 else {
   afterAll(server.stop)
-  suite("processes on PostgreSQL", () => Promise.resolve(`pg:${randomSchema()}:${server.url}`))
+  suite(
+    "processes on PostgreSQL",
+    () => Promise.resolve(`pg:${randomSchema()}:${server.url}`),
+    (spec) => dropSchema(server.url, spec.split(":")[1] ?? "")
+  )
 }
+
+const dynamoServer = await dynamo()
+afterAll(dynamoServer.stop)
+suite("processes on DynamoDB", () => Promise.resolve(`dynamo:${dynamoServer.freshTable()}:${dynamoServer.endpoint}`))

@@ -362,7 +362,7 @@ describe("DynamoStorage: faults", () => {
                 yield* tidy(storage)
                 const [row] = yield* storage.getSchedules([fire.schedule])
                 assert(row !== undefined)
-                assert.deepInclude(row, { fired: 1, skipped: 0, lastSlot: slot, lastJob: fire.jobs[0]?.id })
+                assert.deepInclude(row, { fired: 1, skipped: 0, lastSlot: slot, lastJob: fire.jobs[0]?.id ?? null })
                 assert.strictEqual((yield* jobs).length, 1)
                 assert.deepStrictEqual(yield* storage.fire([fire]), [{ answer: "stale" }])
               })

@@ -12,7 +12,9 @@ export interface DynamoServer {
   readonly stop: () => Promise<void>
 }
 
-const local = { region: "local", credentials: { accessKeyId: "test", secretAccessKey: "test" } }
+/** The environment says how to reach AWS; the others take any name and key. */
+export const optionsFor = (endpoint: string) =>
+  endpoint === "aws" ? {} : { endpoint, region: "local", credentials: { accessKeyId: "test", secretAccessKey: "test" } }
 
 export const urlOf = (server: Server): string => {
   const address = server.address()
@@ -24,7 +26,7 @@ export const dynamo = async (): Promise<DynamoServer> => {
   const server = given === undefined ? dynalite({ createTableMs: 0, deleteTableMs: 0 }) : undefined
   await new Promise<void>((resolve) => (server === undefined ? resolve() : server.listen(0, "127.0.0.1", resolve)))
   const endpoint = server === undefined ? (given ?? "aws") : urlOf(server)
-  const config = endpoint === "aws" ? {} : { ...local, endpoint }
+  const config = optionsFor(endpoint)
   const tables: Array<string> = []
   return {
     config,
