@@ -222,6 +222,8 @@ export class CurrentJob extends Context.Tag("dbjobq/Job/CurrentJob")<
     readonly maxAttempts: number
     /** Epoch milliseconds. */
     readonly enqueuedAt: number
+    /** The schedule that fired the job, and the slot in epoch milliseconds: undefined when it was triggered by hand. */
+    readonly schedule: { readonly id: string; readonly slot: number | undefined } | undefined
     /** Records how far the job is, from 0 to 1. Does nothing once the job is no longer held. */
     readonly progress: (fraction: number, message?: string) => Effect.Effect<void, StorageError>
   }

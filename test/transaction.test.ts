@@ -56,6 +56,24 @@ const suite = <E>(
         ).pipe(Effect.provide(services))
     )
 
+    it.scopedLive("a worker started inside a transaction runs its jobs outside of it", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const { inTransaction } = yield* JobStorage.Transactional
+        const inside = yield* Deferred.make<boolean>()
+        const live = Transfer.toLayer(() =>
+          Effect.asVoid(Effect.flatMap(inTransaction, (value) => Deferred.succeed(inside, value)))
+        )
+        const worker = yield* Worker.make([Transfer], { autoStart: false, pollInterval: "50 millis" }).pipe(
+          Effect.provide(live)
+        )
+        yield* Effect.exit(sql.withTransaction(Effect.zipRight(worker.start, Effect.fail("rolled back"))))
+        const id = yield* JobQueue.enqueue(Transfer, { amount: 1 })
+        assert.isFalse(yield* Deferred.await(inside))
+        yield* JobQueue.join(Transfer, id)
+      }).pipe(Effect.provide(services))
+    )
+
     it.scopedLive("join refuses to wait inside the transaction that enqueued", () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Job, JobQueue, Worker } from "dbjobq"
+import { Job, JobError, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Schedule, Schema, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Ref, Schedule, Schema, TestClock, Tracer } from "effect"
 
 class MailboxFull extends Schema.TaggedError<MailboxFull>()("MailboxFull", { temporary: Schema.Boolean }) {}
 
@@ -249,39 +249,150 @@ describe("Worker", () => {
   it.scoped("refuses options outside their rules, by field", () =>
     Effect.gen(function* () {
       const live = Send.toLayer(() => Effect.succeed(""))
-      const refused = (options: Worker.Options) =>
-        Effect.map(Effect.flip(Effect.provide(Worker.make([Send], options), live)), (error) => error.field)
+      const fieldOf = <A, E, R>(made: Effect.Effect<A, E, R>) =>
+        Effect.map(Effect.flip(made), (error) => (error instanceof JobError.InvalidOption ? error.field : error))
+      const refused = (options: Worker.Options) => fieldOf(Effect.provide(Worker.make([Send], options), live))
       assert.strictEqual(yield* refused({ concurrency: 0 }), "concurrency")
       assert.strictEqual(yield* refused({ lease: "500 millis" }), "lease")
       assert.strictEqual(yield* refused({ queues: { "a b": { concurrency: 1 } } }), "queues.a b")
       const other = Job.make("Send", { payload: { to: Schema.String } })
-      assert.strictEqual((yield* Effect.flip(Effect.provide(Worker.make([other]), live))).field, "jobs")
+      assert.strictEqual(yield* fieldOf(Effect.provide(Worker.make([other]), live)), "jobs")
     }).pipe(Effect.provide(services))
   )
 
-  it.scoped("an attempt continues the enqueuer's trace, and has no span where there was none", () =>
+  it.scoped("an outcome that the storage refuses for good holds up no neighbour, and its job runs again", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      const poison = yield* Ref.make("")
+      const refusing = JobStorage.JobStorage.of({
+        ...storage,
+        settle: (outcomes) =>
+          Effect.flatMap(Ref.get(poison), (id) =>
+            outcomes.some((outcome) => outcome.id === id)
+              ? new JobError.StorageError({ operation: "settle", message: "settle: no", isTransient: false })
+              : storage.settle(outcomes)
+          )
+      })
+      const live = Send.toLayer(({ to }) => Effect.succeed(to))
+      const ids = yield* JobQueue.enqueueAll(
+        Send,
+        Array.from({ length: 40 }, (_, i) => ({ to: `${i}` }))
+      )
+      const refused = ids[17] ?? ""
+      yield* Ref.set(poison, refused)
+      const worker = yield* Worker.make([Send], { concurrency: 40 }).pipe(
+        Effect.provide(live),
+        Effect.provideService(JobStorage.JobStorage, refusing)
+      )
+      yield* TestClock.adjust("2 seconds")
+      const states = (yield* JobQueue.list({ limit: 200 })).jobs
+      assert.deepStrictEqual(
+        states.filter((job) => job.state !== "completed").map((job) => job.id),
+        [refused]
+      )
+      // the lease ends, for it is not renewed any more, and the sweeper puts the job back
+      yield* TestClock.adjust("28 seconds")
+      yield* Ref.set(poison, "")
+      yield* TestClock.adjust("1 minute")
+      yield* worker.awaitIdle
+      const { attempt, crashes, state } = yield* row(refused)
+      assert.deepStrictEqual({ attempt, crashes, state }, { attempt: 2, crashes: 1, state: "completed" })
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a timeout of one job leaves another its own time", () =>
+    Effect.gen(function* () {
+      const Brief = Job.make("Brief", { timeout: "2 seconds", retry: { times: 0 } })
+      const Lengthy = Job.make("Lengthy", { timeout: "10 seconds", retry: { times: 0 } })
+      const live = Layer.merge(
+        Brief.toLayer(() => Effect.never),
+        Lengthy.toLayer(() => Effect.sleep("9 seconds"))
+      )
+      yield* Worker.make([Brief, Lengthy]).pipe(Effect.provide(live))
+      const lengthy = yield* JobQueue.enqueue(Lengthy)
+      const brief = yield* JobQueue.enqueue(Brief)
+      yield* TestClock.adjust("1999 millis")
+      assert.strictEqual((yield* row(brief)).state, "running")
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* row(brief)).state, "failed")
+      assert.strictEqual((yield* row(lengthy)).state, "running")
+      yield* TestClock.adjust("7 seconds")
+      assert.strictEqual((yield* row(lengthy)).state, "completed")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a job far ahead costs no polling: a month passes in a few steps of the clock", () =>
+    Effect.gen(function* () {
+      const live = Send.toLayer(() => Effect.succeed("done"))
+      yield* Worker.make([Send]).pipe(Effect.provide(live))
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" }, { delay: "30 days" })
+      yield* TestClock.adjust("30 days")
+      assert.strictEqual((yield* row(id)).state, "completed")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("counts what it settles, by job and outcome, and how long attempts take", () =>
+    Effect.gen(function* () {
+      const Counted = Job.make("Counted", { payload: { ok: Schema.Boolean }, retry: { times: 0 } })
+      const live = Counted.toLayer(({ ok }) => (ok ? Effect.void : Effect.die("no")))
+      const worker = yield* Worker.make([Counted]).pipe(Effect.provide(live))
+      yield* JobQueue.enqueueAll(Counted, [{ ok: true }, { ok: true }, { ok: false }])
+      yield* worker.awaitIdle
+      const values = (yield* Metric.snapshot).flatMap(({ metricKey, metricState }) => {
+        const labels = metricKey.tags.map(({ key, value }) => `${key}=${value}`).sort()
+        return labels.includes("job=Counted")
+          ? [`${metricKey.name}{${labels.join()}} ${"count" in metricState ? metricState.count : ""}`]
+          : []
+      })
+      assert.sameMembers(values, [
+        "dbjobq_enqueued_total{job=Counted} 3",
+        "dbjobq_settled_total{job=Counted,outcome=complete} 2",
+        "dbjobq_settled_total{job=Counted,outcome=fail} 1",
+        "dbjobq_attempt_seconds{job=Counted} 3"
+      ])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("under a tracer, enqueue and attempt are spans of one trace; without one, neither exists", () =>
     Effect.gen(function* () {
       const seen = yield* Ref.make<ReadonlyArray<string | undefined>>([])
       const live = Send.toLayer(() =>
         Effect.zipRight(
           Effect.flatMap(Effect.option(Effect.currentSpan), (span) =>
-            Ref.update(seen, (all) => [...all, Option.getOrUndefined(span)?.traceId])
+            Ref.update(seen, (all) => [...all, Option.getOrUndefined(span)?.name])
           ),
           Effect.succeed("")
         )
       )
-      const worker = yield* Worker.make([Send], { concurrency: 1 }).pipe(Effect.provide(live))
-      const traceId = yield* Effect.withSpan(
-        Effect.zipRight(
-          JobQueue.enqueue(Send, { to: "ada" }),
-          Effect.map(Effect.currentSpan, (span) => span.traceId)
-        ),
-        "request"
-      )
-      yield* worker.awaitIdle
+      const quiet = yield* Worker.make([Send], { concurrency: 1 }).pipe(Effect.provide(live))
       yield* JobQueue.enqueue(Send, { to: "ada" })
-      yield* worker.awaitIdle
-      assert.deepStrictEqual(yield* Ref.get(seen), [traceId, undefined])
+      yield* quiet.awaitIdle
+      yield* quiet.stop
+      assert.deepStrictEqual(yield* Ref.get(seen), [undefined])
+
+      const spans: Array<Tracer.Span> = []
+      const native = yield* Effect.tracer
+      const recording = Tracer.make({
+        context: native.context.bind(native),
+        span: (...args) => {
+          const span = native.span(...args)
+          spans.push(span)
+          return span
+        }
+      })
+      yield* Effect.gen(function* () {
+        const traced = yield* Worker.make([Send], { concurrency: 1 }).pipe(Effect.provide(live))
+        yield* Effect.withSpan(JobQueue.enqueue(Send, { to: "ada" }), "request")
+        yield* traced.awaitIdle
+      }).pipe(Effect.withTracer(recording))
+      const [request, enqueued, attempted] = spans
+      assert.deepStrictEqual(
+        spans.map((span) => span.name),
+        ["request", "dbjobq enqueue Send", "dbjobq Send"]
+      )
+      assert.strictEqual(enqueued?.parent.pipe(Option.getOrUndefined)?.spanId, request?.spanId)
+      assert.strictEqual(attempted?.parent.pipe(Option.getOrUndefined)?.spanId, enqueued?.spanId)
+      assert.strictEqual(attempted?.traceId, request?.traceId)
     }).pipe(Effect.provide(services))
   )
 })

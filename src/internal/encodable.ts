@@ -1,5 +1,5 @@
 /** Whether the encoded side of a schema can be JSON, judged when a job is defined. */
-import * as AST from "effect/SchemaAST"
+import type * as AST from "effect/SchemaAST"
 import type { Refusal } from "./json.js"
 
 const join = (path: string, key: PropertyKey): string => (path === "" ? String(key) : `${path}.${String(key)}`)
@@ -58,5 +58,5 @@ export const refusal = (ast: AST.AST): Refusal | undefined => {
         return undefined
     }
   }
-  return look(AST.encodedAST(ast), "", true)
+  return look(ast, "", true)
 }

@@ -25,7 +25,7 @@ export const read: (text: string) => Either.Either<Recurrence.Recurrence, Invali
 const row = (schedule: Any, at: number): Effect.Effect<PutSchedule, PayloadError | InvalidOption> =>
   Effect.gen(function* () {
     const { job, recurrence } = schedule
-    const encoded = yield* job.codec.encodePayload(schedule.payload)
+    const encoded = yield* job.encodePayload(schedule.payload)
     const next = firstSlot(recurrence, at)
     if (next instanceof InvalidOption) return yield* next
     return {

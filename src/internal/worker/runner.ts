@@ -98,6 +98,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
         attempt: row.attempt,
         maxAttempts: row.maxAttempts,
         enqueuedAt: row.enqueuedAt,
+        schedule: row.scheduleId === null ? undefined : { id: row.scheduleId, slot: row.slot ?? undefined },
         progress: (fraction, message) =>
           Effect.asVoid(
             storage.progress(
