@@ -3,7 +3,20 @@ import { inspect } from "node:util"
 import { CreateTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import dynalite from "dynalite"
-import { Clock, Config, ConfigProvider, Context, Duration, Effect, Fiber, Layer, Redacted, Schedule } from "effect"
+import {
+  Clock,
+  Config,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  Redacted,
+  Runtime,
+  Schedule
+} from "effect"
 import type { StorageError } from "../../src/JobError.js"
 import type { Fire, JobRow, PutSchedule, Service } from "../../src/JobStorage.js"
 import { JobStorage } from "../../src/JobStorage.js"
@@ -74,6 +87,38 @@ const all = (storage: Service): Effect.Effect<ReadonlyArray<JobRow>, StorageErro
   storage.list({ filter: {}, limit: 10_000 })
 
 const isUnfinished = (row: JobRow) => ["scheduled", "pending", "running"].includes(row.state)
+
+const slot = 1_700_000_000_000
+
+const schedule = (id: string): PutSchedule => ({
+  id,
+  job: "mail",
+  queue: id,
+  priority: 0,
+  payload: "{}",
+  maxAttempts: 3,
+  uniqueKey: null,
+  recurrence: "every PT1M",
+  missed: 1,
+  overlap: "allow",
+  jitter: 0,
+  enabled: true,
+  next: slot
+})
+
+const fireOf = (id: string, uniqueKey: string | null = null): Fire => ({
+  schedule: id,
+  version: 1,
+  slot,
+  next: slot + 60_000,
+  jobs: [job({ id: `${id}-${slot}`, queue: id, due: { runAt: slot }, scheduleId: id, slot, uniqueKey })],
+  skipped: 0,
+  overlap: "allow",
+  disable: null
+})
+
+/** Any process may tidy up what one that died has left; a minute later it does. */
+const tidy = (storage: Service) => ahead(60_000)(storage.sweep(request))
 
 describe("DynamoStorage: faults", () => {
   it.scopedLive(
@@ -191,9 +236,6 @@ describe("DynamoStorage: faults", () => {
       return deaths
     })
 
-  /** Any process may tidy up what one that died has left; a minute later it does. */
-  const tidy = (storage: Service) => ahead(60_000)(storage.sweep(request))
-
   const unfinishedOf = (storage: Service, uniqueKey: string | null) =>
     Effect.map(all(storage), (rows) => rows.filter((row) => row.uniqueKey === uniqueKey && isUnfinished(row)))
 
@@ -300,24 +342,6 @@ describe("DynamoStorage: faults", () => {
     60_000
   )
 
-  const slot = 1_700_000_000_000
-
-  const schedule = (id: string): PutSchedule => ({
-    id,
-    job: "mail",
-    queue: id,
-    priority: 0,
-    payload: "{}",
-    maxAttempts: 3,
-    uniqueKey: null,
-    recurrence: "every PT1M",
-    missed: 1,
-    overlap: "allow",
-    jitter: 0,
-    enabled: true,
-    next: slot
-  })
-
   for (const uniqueKey of [null, "key"]) {
     it.scopedLive(
       `a fire that dies anywhere: the cursor and the job move together${uniqueKey === null ? "" : ", unique"}`,
@@ -328,26 +352,7 @@ describe("DynamoStorage: faults", () => {
               Effect.gen(function* () {
                 const id = `s-${round}`
                 yield* storage.putSchedules([schedule(id)])
-                const fire: Fire = {
-                  schedule: id,
-                  version: 1,
-                  slot,
-                  next: slot + 60_000,
-                  jobs: [
-                    job({
-                      id: `${id}-${slot}`,
-                      queue: id,
-                      due: { runAt: slot },
-                      scheduleId: id,
-                      slot,
-                      uniqueKey: uniqueKey === null ? null : id
-                    })
-                  ],
-                  skipped: 0,
-                  overlap: "allow",
-                  disable: null
-                }
-                return fire
+                return fireOf(id, uniqueKey === null ? null : id)
               }),
             operation: (storage, fire) => storage.fire([fire]),
             check: (storage, fire) =>
@@ -385,16 +390,7 @@ describe("DynamoStorage: faults", () => {
         faulty(({ command }) => (armed && command === "UpdateItem" ? "dead" : undefined))
       )
       armed = true
-      const fire = {
-        schedule: "s",
-        version: 1,
-        slot,
-        next: slot + 60_000,
-        jobs: [job({ id: `s-${slot}`, scheduleId: "s", slot })],
-        skipped: 0,
-        overlap: "allow",
-        disable: null
-      } as const
+      const fire = fireOf("s")
       yield* Effect.flip(slow.fire([fire]))
       yield* truth.enableSchedules([{ id: "s", enabled: false, next: null }])
       assert.deepStrictEqual(yield* truth.fire([fire]), [{ answer: "stale" }])
@@ -403,6 +399,185 @@ describe("DynamoStorage: faults", () => {
       assert.deepStrictEqual(yield* all(truth), [])
       // the id is free: nothing invisible is left of it
       assert.isTrue((yield* truth.insert([job({ id: `s-${slot}` })]))[0]?.created)
+    })
+  )
+})
+
+describe("DynamoStorage: slow writers", () => {
+  /** A process whose next update of an item waits until it is let go. */
+  const slowly = (table: string) =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const reached = yield* Deferred.make<void>()
+      const runtime = yield* Effect.runtime()
+      let armed = false
+      const storage = yield* open(
+        table,
+        {},
+        faulty(({ command }) => {
+          if (!armed || command !== "UpdateItem") return undefined
+          armed = false
+          return Runtime.runPromise(runtime)(
+            Effect.zipRight(Deferred.succeed(reached, undefined), Deferred.await(gate))
+          )
+        })
+      )
+      return {
+        /** Begins; answers once the update is about to be sent. */
+        begin: <A>(operation: (storage: Service) => Effect.Effect<A, StorageError>) =>
+          Effect.gen(function* () {
+            armed = true
+            const fiber = yield* Effect.fork(operation(storage))
+            yield* Deferred.await(reached)
+            return fiber
+          }),
+        letGo: Deferred.succeed(gate, undefined)
+      }
+    })
+
+  const holders = (storage: Service) =>
+    Effect.map(all(storage), (rows) => rows.filter(isUnfinished).map((row) => row.id))
+
+  it.scopedLive("an insert that sleeps before its last step has lost its key, and says so", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      const [one, other] = [job({ uniqueKey: "k" }), job({ uniqueKey: "k" })]
+      const fiber = yield* slow.begin((storage) => storage.insert([one]))
+      assert.deepStrictEqual(yield* truth.insert([other]), [{ id: other.id, answer: "inserted", created: true }])
+      yield* slow.letGo
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [{ id: other.id, answer: "duplicate", created: false }])
+      assert.deepStrictEqual(yield* holders(truth), [other.id])
+    })
+  )
+
+  it.scopedLive("a rerun that sleeps before its last step has lost its key, and says so", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      const [one, other] = [job({ uniqueKey: "k" }), job({ uniqueKey: "k" })]
+      yield* truth.insert([one])
+      yield* truth.cancel([one.id])
+      const fiber = yield* slow.begin((storage) => storage.rerun([one.id]))
+      assert.deepStrictEqual(yield* truth.insert([other]), [{ id: other.id, answer: "inserted", created: true }])
+      yield* slow.letGo
+      assert.deepStrictEqual(yield* Fiber.join(fiber), ["duplicate"])
+      assert.deepStrictEqual(yield* holders(truth), [other.id])
+    })
+  )
+
+  it.scopedLive("a late release does not take the key from a rerun of the same job", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const gate = yield* Deferred.make<void>()
+      const reached = yield* Deferred.make<void>()
+      const runtime = yield* Effect.runtime()
+      const slow = yield* open(
+        table,
+        {},
+        faulty(({ command }) =>
+          command === "DeleteItem"
+            ? Runtime.runPromise(runtime)(Effect.zipRight(Deferred.succeed(reached, undefined), Deferred.await(gate)))
+            : undefined
+        )
+      )
+      const one = job({ uniqueKey: "k" })
+      yield* truth.insert([one])
+      const fiber = yield* Effect.fork(slow.cancel([one.id]))
+      yield* Deferred.await(reached)
+      assert.deepStrictEqual(yield* truth.rerun([one.id]), ["rerun"])
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(fiber), ["cancelled"])
+      const [answer] = yield* truth.insert([job({ uniqueKey: "k" })])
+      assert.deepStrictEqual(answer, { id: one.id, answer: "duplicate", created: false })
+    })
+  )
+
+  it.scopedLive("a claim that sleeps before its write loses to a cancellation", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      const one = job()
+      yield* truth.insert([one])
+      const fiber = yield* slow.begin((storage) => claim(storage, 1))
+      assert.deepStrictEqual(yield* truth.cancel([one.id]), ["cancelled"])
+      yield* slow.letGo
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [])
+      assert.strictEqual((yield* truth.get([one.id]))[0]?.state, "cancelled")
+    })
+  )
+
+  it.scopedLive("a rescue that sleeps before its write loses to a renewal", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      yield* truth.insert([job()])
+      const [held] = yield* claim(truth, 1, 1)
+      assert(held !== undefined)
+      yield* Effect.sleep(10)
+      const fiber = yield* slow.begin((storage) => storage.sweep(request))
+      assert.deepStrictEqual(yield* truth.renew([held], hour), ["held"])
+      yield* slow.letGo
+      assert.deepInclude(yield* Fiber.join(fiber), { rescued: 0, ended: 0 })
+      assert.deepStrictEqual(yield* truth.renew([held], hour), ["held"])
+    })
+  )
+
+  it.scopedLive("a fire that sleeps through the tidying of its draft writes it again", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      yield* truth.putSchedules([schedule("s")])
+      const fire = fireOf("s")
+      const fiber = yield* slow.begin((storage) => storage.fire([fire]))
+      yield* tidy(truth)
+      yield* slow.letGo
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [{ answer: "fired", jobs: 1 }])
+      assert.deepStrictEqual(yield* holders(truth), [fire.jobs[0]?.id])
+    })
+  )
+
+  it.scopedLive("a fire that sleeps until its job has run and is pruned brings nothing back", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      yield* truth.putSchedules([schedule("s")])
+      const fire = fireOf("s")
+      const fiber = yield* slow.begin((storage) => storage.fire([fire]))
+      assert.deepStrictEqual(yield* truth.fire([fire]), [{ answer: "fired", jobs: 1 }])
+      const [held] = yield* claim(truth, 1)
+      assert(held !== undefined)
+      yield* truth.settle([{ id: held.id, token: held.token, to: "complete", result: null }])
+      yield* truth.remove([held.id])
+      yield* slow.letGo
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [{ answer: "stale" }])
+      yield* tidy(truth)
+      assert.deepStrictEqual(yield* all(truth), [])
+    })
+  )
+
+  it.scopedLive("an interrupted claim hands back what it has taken", () =>
+    Effect.gen(function* () {
+      const table = server.freshTable()
+      const truth = yield* open(table)
+      const slow = yield* slowly(table)
+      yield* truth.insert([job(), job(), job()])
+      const fiber = yield* slow.begin((storage) => claim(storage, 3))
+      const interruption = yield* Effect.fork(Fiber.interrupt(fiber))
+      yield* slow.letGo
+      yield* Fiber.join(interruption)
+      const rows = yield* all(truth)
+      assert.deepStrictEqual(
+        rows.map(({ attempt, state }) => [attempt, state]),
+        Array.from({ length: 3 }, () => [0, "pending"])
+      )
     })
   )
 })

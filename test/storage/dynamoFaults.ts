@@ -12,8 +12,9 @@ import {
  * - `dead`: nothing is sent, now or later: the process has died
  * - `stale`: an index answers with what it knew when it was asked this last
  * - `unprocessed`: of a batch only the first item is done
+ * - a promise: the request is sent once it is fulfilled
  */
-export type Fault = "throttled" | "lost" | "dead" | "stale" | "unprocessed"
+export type Fault = "throttled" | "lost" | "dead" | "stale" | "unprocessed" | Promise<void>
 
 export interface Request {
   /** The nth request of this client, from 1; sending it again counts anew. */
@@ -71,6 +72,7 @@ export const faultyClient = (
       const what = fault({ n, command })
       if (what === "dead") dead = true
       if (dead) throw failure("ProcessDied", 400)
+      if (typeof what === "object") await what
       if (what === "throttled") throw failure("ProvisionedThroughputExceededException", 400)
       const reply = await next(args)
       if (what === "lost") throw failure("TimeoutError", 0)
