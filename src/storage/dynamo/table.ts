@@ -17,6 +17,11 @@ const keys = (hash: string, range: string): Array<KeySchemaElement> => [
   { AttributeName: range, KeyType: "RANGE" }
 ]
 
+const indexes = [
+  { name: workIndex, keys: keys("wk", "ws"), carries: ["queue"] },
+  { name: listIndex, keys: keys("lk", "pk"), carries: ["queue", "name", "enqueuedAt"] }
+]
+
 const createTable = (db: Dynamo): CreateTableCommand =>
   new CreateTableCommand({
     TableName: db.table,
@@ -26,18 +31,11 @@ const createTable = (db: Dynamo): CreateTableCommand =>
       AttributeType: "S"
     })),
     KeySchema: keys("pk", "sk"),
-    GlobalSecondaryIndexes: [
-      {
-        IndexName: workIndex,
-        KeySchema: keys("wk", "ws"),
-        Projection: { ProjectionType: "INCLUDE", NonKeyAttributes: ["queue"] }
-      },
-      {
-        IndexName: listIndex,
-        KeySchema: keys("lk", "pk"),
-        Projection: { ProjectionType: "INCLUDE", NonKeyAttributes: ["queue", "name", "enqueuedAt"] }
-      }
-    ]
+    GlobalSecondaryIndexes: indexes.map((index) => ({
+      IndexName: index.name,
+      KeySchema: index.keys,
+      Projection: { ProjectionType: "INCLUDE", NonKeyAttributes: index.carries }
+    }))
   })
 
 const keyText = (schema: ReadonlyArray<KeySchemaElement> | undefined): string =>
@@ -46,13 +44,14 @@ const keyText = (schema: ReadonlyArray<KeySchemaElement> | undefined): string =>
 /** What is wrong with the table, or nothing. */
 const fault = (table: TableDescription): string | undefined => {
   if (keyText(table.KeySchema) !== keyText(keys("pk", "sk"))) return "has other keys than pk and sk"
-  for (const [name, hash, range] of [
-    [workIndex, "wk", "ws"],
-    [listIndex, "lk", "pk"]
-  ] as const) {
+  for (const { carries, keys, name } of indexes) {
     const index = table.GlobalSecondaryIndexes?.find((one) => one.IndexName === name)
     if (index === undefined) return `has no index ${name}`
-    if (keyText(index.KeySchema) !== keyText(keys(hash, range))) return `has another index ${name}`
+    if (keyText(index.KeySchema) !== keyText(keys)) return `has another index ${name}`
+    const { NonKeyAttributes = [], ProjectionType } = index.Projection ?? {}
+    if (ProjectionType !== "ALL" && !carries.every((attribute) => NonKeyAttributes.includes(attribute))) {
+      return `has an index ${name} without ${carries.join(", ")}`
+    }
   }
   return undefined
 }
