@@ -8,6 +8,7 @@ import { Effect, Layer, Schedule, Schema, Scope } from "effect"
 import { Kill, Slow } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
 import { dropKeys, randomPrefix, redis } from "./storage/redisServer.js"
+import { dynamo } from "./storage/dynamoServer.js"
 import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
@@ -201,3 +202,7 @@ else {
     (spec) => dropKeys(redisUrl, spec.split(":")[1] ?? "")
   )
 }
+
+const dynamoServer = await dynamo()
+afterAll(dynamoServer.stop)
+suite("processes on DynamoDB", () => Promise.resolve(`dynamo:${dynamoServer.freshTable()}:${dynamoServer.endpoint}`))

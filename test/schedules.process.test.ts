@@ -3,13 +3,12 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { SqlClient } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { JobQueue, JobSchedule, Recurrence } from "dbjobq"
 import { Effect, Layer, Schedule, Stream } from "effect"
 import { Beat } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
-import { postgres, randomSchema } from "./storage/servers.js"
+import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
 
 const script = new URL("./process/beat.ts", import.meta.url).pathname
 const seconds = 30
@@ -47,9 +46,8 @@ const scenario = (label: string, workers: number, makeSpec: (dir: string) => str
         const spec = makeSpec(dir)
         const ledger = join(dir, "ledger")
         const lines = () => (existsSync(ledger) ? readFileSync(ledger, "utf8").trim().split("\n") : [])
-        const drop = spec.startsWith("pg:")
-          ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DROP SCHEMA ${sql(spec.split(":")[1] ?? "")} CASCADE`)
-          : Effect.void
+        const [kind, schema = "", ...url] = spec.split(":")
+        const drop = kind === "pg" ? Effect.promise(() => dropSchema(url.join(":"), schema)) : Effect.void
 
         const body = Effect.gen(function* () {
           const children: Array<ChildProcess> = []
