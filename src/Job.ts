@@ -4,27 +4,21 @@
  * @since 0.1.0
  */
 import * as Brand from "effect/Brand"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Failure from "./Failure.js"
-import * as Backoff from "./internal/backoff.js"
-import * as failure from "./internal/failure.js"
-import * as Json from "./internal/json.js"
+import type * as Failure from "./Failure.js"
+import * as Attempt from "./internal/attempt.js"
+import * as encodable from "./internal/encodable.js"
 import * as option from "./internal/option.js"
-import * as parseIssue from "./internal/parseIssue.js"
-import { JobFailed, PayloadError, ResultError, StorageError } from "./JobError.js"
-import { type JobRow, Transactional } from "./JobStorage.js"
+import * as PayloadText from "./internal/payload.js"
+import { InvalidOption, type PayloadError, type StorageError } from "./JobError.js"
+import { Transactional } from "./JobStorage.js"
 
 /**
  * @since 0.1.0
@@ -60,40 +54,13 @@ export interface Handler<in out Name extends string> {
 }
 
 /**
- * How the engine reads and writes a job's values, with the types closed over.
- *
- * @internal
- */
-export interface Codec {
-  readonly encodePayload: (
-    payload: unknown
-  ) => Effect.Effect<{ readonly text: string; readonly uniqueKey: string | undefined }, PayloadError>
-}
-
-/**
- * How an attempt ended.
- *
- * @internal
- */
-export type Ended =
-  | { readonly _tag: "Success"; readonly result: string | null }
-  | { readonly _tag: "Settled" }
-  | { readonly _tag: "Fenced" }
-  | { readonly _tag: "Snooze"; readonly delay: number }
-  | { readonly _tag: "Failure"; readonly failure: Failure.Encoded; readonly retryIn: number | undefined }
-
-/**
  * What a handler layer puts into the context: the definition it was made from, and one attempt at a row.
  *
  * @internal
  */
 export interface HandlerService {
   readonly job: Any
-  /** Never fails except with the interruption of the fiber; `complete` is the settlement a transactional handler commits. */
-  readonly attempt: (
-    row: JobRow,
-    complete: (result: string | null) => Effect.Effect<boolean, StorageError>
-  ) => Effect.Effect<Ended, never, CurrentJob>
+  readonly attempt: Attempt.Attempt<CurrentJob>
 }
 
 /**
@@ -105,7 +72,8 @@ export const handlerTag = <Name extends string>(name: Name): Context.Tag<Handler
   Context.GenericTag<Handler<Name>, HandlerService>(`dbjobq/Job/Handler/${name}`)
 
 /**
- * What a schema of a job may be: no services needed, JSON on its encoded side (checked when a value is encoded).
+ * What a schema of a job may be: no services needed, JSON on its encoded side (checked when the job is defined; what
+ * an `unknown` holds, when a value is encoded).
  *
  * @since 0.1.0
  * @category models
@@ -136,7 +104,7 @@ export interface Job<
   /** Milliseconds, or undefined for none. */
   readonly timeout: number | undefined
   /** @internal */
-  readonly codec: Codec
+  readonly encodePayload: (payload: unknown) => Effect.Effect<PayloadText.Encoded, PayloadError>
 
   /**
    * The job's implementation as a Layer: a function of the payload, or an Effect that makes one (to acquire services
@@ -189,7 +157,7 @@ export interface Any {
   readonly retries: number
   readonly timeout: number | undefined
   /** @internal */
-  readonly codec: Codec
+  readonly encodePayload: (payload: unknown) => Effect.Effect<PayloadText.Encoded, PayloadError>
 }
 
 /**
@@ -259,16 +227,6 @@ export class CurrentJob extends Context.Tag("dbjobq/Job/CurrentJob")<
   }
 >() {}
 
-/** A control outcome travels as a defect, so that a handler's own error handling does not swallow it. */
-class Control {
-  readonly outcome:
-    | { readonly to: "snooze"; readonly delay: number }
-    | { readonly to: "discard"; readonly reason: string }
-  constructor(outcome: Control["outcome"]) {
-    this.outcome = outcome
-  }
-}
-
 /**
  * Ends the attempt and runs the job again after the duration, without using up an attempt. Passes the handler's own
  * `catchAll`; `sandbox` still sees it.
@@ -279,7 +237,7 @@ class Control {
 export const snooze = (duration: Duration.DurationInput): Effect.Effect<never, never, CurrentJob> =>
   Effect.flatMap(CurrentJob, () => {
     const delay = option.millis("duration", duration)
-    return Effect.die(typeof delay === "number" ? new Control({ to: "snooze", delay }) : delay)
+    return Effect.die(typeof delay === "number" ? new Attempt.Control({ to: "snooze", delay }) : delay)
   })
 
 /**
@@ -289,7 +247,7 @@ export const snooze = (duration: Duration.DurationInput): Effect.Effect<never, n
  * @category control
  */
 export const discard = (reason: string): Effect.Effect<never, never, CurrentJob> =>
-  Effect.flatMap(CurrentJob, () => Effect.die(new Control({ to: "discard", reason })))
+  Effect.flatMap(CurrentJob, () => Effect.die(new Attempt.Control({ to: "discard", reason })))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // constructors
@@ -333,12 +291,6 @@ export interface Options<PayloadType, PayloadInput, S extends AnySchema, E exten
   readonly uniqueKey?: ((payload: PayloadType) => string | undefined) | undefined
 }
 
-/** Largest payload, in bytes of JSON. */
-const maxPayload = 262_144
-/** Largest result or typed error, in bytes of JSON. */
-const maxResult = 1_048_576
-const maxUniqueKey = 1_000
-
 /**
  * Defines a job.
  *
@@ -356,7 +308,8 @@ const maxUniqueKey = 1_000
  * })
  * ```
  *
- * Throws `InvalidOption` for a name, queue, priority, retry count or timeout outside its rule.
+ * Throws `InvalidOption` for a name, queue, priority, retry count or timeout outside its rule, and for a schema whose
+ * encoded side is not JSON.
  *
  * @since 0.1.0
  * @category constructors
@@ -399,6 +352,17 @@ export function make<A, E>(
   const timeout = options.timeout === undefined ? undefined : option.millisOrThrow("timeout", options.timeout, 1)
 
   const payloadSchema: Schema.Schema.All = isSchema(payload) ? payload : Schema.Struct(payload)
+  for (const [field, schema] of [
+    ["payload", payloadSchema],
+    ["success", success],
+    ["error", error]
+  ] as const) {
+    const refusal = encodable.refusal(schema.ast)
+    if (refusal !== undefined) {
+      const at = refusal.path === "" ? field : `${field}.${refusal.path}`
+      throw new InvalidOption({ field: at, rule: `must be ${refusal.expected}` })
+    }
+  }
   // the overloads tie A and E to these very schemas; rebuilding from the syntax tree states it without a cast
   const payloadOf = Schema.make<A, unknown>(payloadSchema.ast)
   const errorOf = Schema.make<E, unknown>(error.ast)
@@ -414,9 +378,7 @@ export function make<A, E>(
     priority,
     retries,
     timeout,
-    codec: {
-      encodePayload: payloadEncoder(name, payloadOf, options.uniqueKey)
-    },
+    encodePayload: PayloadText.encoder(name, payloadOf, options.uniqueKey),
     toLayer: <S, R, EX, RX>(
       build:
         | Handle<A, S, E, R | CurrentJob | Scope.Scope>
@@ -431,12 +393,13 @@ export function make<A, E>(
           const transactional = layerOptions?.transactional === true ? yield* Transactional : undefined
           return {
             job,
-            attempt: makeAttempt({
+            attempt: Attempt.make({
               payload: payloadOf,
               success: successOf<S>(),
               error: errorOf,
               timeout,
-              retry: options.retry,
+              schedule: options.retry?.schedule,
+              retryWhile: options.retry?.while,
               transactional,
               // the attempt's own CurrentJob and Scope are in the fiber's context already and win over the layer's
               run: (value: A) =>
@@ -458,222 +421,3 @@ export function make<A, E>(
 const isSchema = (value: Schema.Schema.All | Schema.Struct.Fields): value is Schema.Schema.All => Schema.isSchema(value)
 
 type Handle<A, S, E, R> = (payload: A) => Effect.Effect<S, E, R>
-
-// the parsers are made once a definition, not once a job: making one costs more than running it
-const payloadEncoder = <A>(
-  job: string,
-  schema: Schema.Schema<A, unknown>,
-  uniqueKey: ((payload: A) => string | undefined) | undefined
-): Codec["encodePayload"] => {
-  const refused = (refusal: Json.Refusal) => new PayloadError({ job, ...refusal })
-  const unparsed = (issue: ParseResult.ParseIssue) => refused(parseIssue.describe(issue))
-  const validate = ParseResult.validate(schema)
-  const encode = ParseResult.encode(schema)
-  const keyOf = (payload: A): Either.Either<string | undefined, PayloadError> => {
-    if (uniqueKey === undefined) return Either.right(undefined)
-    const key = Either.try({
-      try: () => uniqueKey(payload),
-      catch: () => refused({ path: "uniqueKey", expected: "a function that does not throw" })
-    })
-    const ok = (text: string | undefined) =>
-      text === undefined ||
-      (text.length > 0 && text.length <= maxUniqueKey && !text.includes("\u0000") && isWellFormed(text))
-    return Either.filterOrLeft(key, ok, () =>
-      refused({ path: "uniqueKey", expected: `1 to ${maxUniqueKey} well-formed characters without NUL` })
-    )
-  }
-  return (value) =>
-    Effect.flatMap(Effect.mapError(validate(value ?? {}), unparsed), (payload) =>
-      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
-        Either.flatMap(Either.mapLeft(Json.stringify(encoded, maxPayload), refused), (text) =>
-          Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
-        )
-      )
-    )
-}
-
-/** Whether every surrogate has its other half: some databases refuse text that has not. */
-const isWellFormed = (text: string): boolean => {
-  try {
-    encodeURIComponent(text)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const storedFailure = Schema.decodeUnknownEither(Schema.parseJson(Failure.Encoded))
-
-/**
- * What a finished row says in the job's own types.
- *
- * @internal
- */
-export const decodeEnd = <J extends Any>(
-  job: J,
-  row: JobRow
-): Effect.Effect<Exit.Exit<Success<J>, Error<J> | JobFailed>, ResultError> => {
-  const unreadable = (refusal: Json.Refusal) => new ResultError({ job: job.name, id: row.id, ...refusal })
-  const decode = <T>(schema: Schema.Schema<T, unknown>, value: unknown) =>
-    Effect.mapError(ParseResult.decodeUnknown(schema)(value), (issue) => unreadable(parseIssue.describe(issue)))
-  if (row.state === "completed") {
-    return Effect.flatMap(
-      row.result === null ? Either.right(undefined) : Either.mapLeft(Json.parse(row.result), unreadable),
-      (value) => Effect.map(decode(Schema.make<Success<J>, unknown>(job.successSchema.ast), value), Exit.succeed)
-    )
-  }
-  const stored = storedFailure(row.failure)
-  if (Either.isLeft(stored)) return Effect.fail(unreadable({ path: "failure", expected: "a stored failure" }))
-  return stored.right.kind === "fail"
-    ? Effect.map(decode(Schema.make<Error<J>, unknown>(job.errorSchema.ast), stored.right.error), Exit.fail)
-    : Effect.succeed(Exit.fail(new JobFailed({ id: row.id, failure: stored.right })))
-}
-
-interface Attempt<A, S, E> {
-  readonly payload: Schema.Schema<A, unknown>
-  readonly success: Schema.Schema<S, unknown>
-  readonly error: Schema.Schema<E, unknown>
-  readonly timeout: number | undefined
-  readonly retry: Retry<E> | undefined
-  readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
-  readonly run: (payload: A) => Effect.Effect<S, E, CurrentJob | Scope.Scope>
-}
-
-const makeAttempt = <A, S, E>({
-  error,
-  payload,
-  retry,
-  run,
-  success,
-  timeout,
-  transactional
-}: Attempt<A, S, E>): HandlerService["attempt"] => {
-  const decodePayload = ParseResult.decodeUnknown(payload)
-  const encodeResult = ParseResult.encode(success)
-  const encodeError = ParseResult.encode(error)
-  return (row, complete) => {
-    const ended = (stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
-      const final =
-        row.attempt >= row.maxAttempts ||
-        (stored.kind === "fail" && typed !== undefined && retry?.while?.(typed) === false)
-      if (final) return Effect.succeed({ _tag: "Failure", failure: stored, retryIn: undefined })
-      const input = { kind: stored.kind, name: stored.name, message: stored.message, error: typed }
-      return Effect.map(
-        retry?.schedule === undefined
-          ? Backoff.standard(row.attempt)
-          : Backoff.replay(retry.schedule, row.attempt, input),
-        (retryIn) => ({ _tag: "Failure", failure: stored, retryIn })
-      )
-    }
-    const parked = (refusal: Json.Refusal): Ended => ({
-      _tag: "Failure",
-      failure: failure.stated("undecodable", "PayloadError", `expected "${refusal.path}" to be ${refusal.expected}`),
-      retryIn: undefined
-    })
-    const typedFailure = (value: E): Effect.Effect<Ended> =>
-      Effect.matchEffect(encodeError(value), {
-        onFailure: () => ended(failure.make("die", value)),
-        onSuccess: (encoded) =>
-          Either.match(Json.stringify(encoded, maxResult), {
-            onLeft: () => ended(failure.make("die", value)),
-            onRight: () => ended(failure.make("fail", value, encoded), value)
-          })
-      })
-    const encodeSuccess = (value: S): Effect.Effect<string | null, Refused> =>
-      Effect.flatMap(
-        Effect.mapError(encodeResult(value), (issue) => new Refused(parseIssue.describe(issue))),
-        (encoded) =>
-          encoded === undefined
-            ? Effect.succeed(null)
-            : Either.mapLeft(Json.stringify(encoded, maxResult), (refusal) => new Refused(refusal))
-      )
-    const fromCause = (cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
-      for (const defect of Cause.defects(cause)) {
-        if (defect instanceof Control) {
-          return Effect.succeed(
-            defect.outcome.to === "snooze"
-              ? { _tag: "Snooze", delay: defect.outcome.delay }
-              : {
-                  _tag: "Failure",
-                  failure: failure.stated("discarded", "Discarded", defect.outcome.reason),
-                  retryIn: undefined
-                }
-          )
-        }
-      }
-      const failed = Cause.failureOption(cause)
-      if (Option.isSome(failed)) {
-        if (failed.value instanceof TimedOut)
-          return ended(failure.stated("timeout", "TimeoutException", `no result within ${timeout} ms`))
-        if (failed.value instanceof Fenced) return Effect.succeed({ _tag: "Fenced" })
-        if (failed.value instanceof Refused) {
-          const { expected, path } = failed.value.refusal
-          return ended(
-            failure.stated("die", "ResultError", `the result does not encode: expected "${path}" to be ${expected}`)
-          )
-        }
-        if (failed.value instanceof StorageFailed) return ended(failure.make("die", failed.value.error))
-        return typedFailure(failed.value)
-      }
-      const defect = Cause.dieOption(cause)
-      if (Option.isSome(defect)) return ended(failure.make("die", defect.value))
-      return ended(failure.stated("interrupted", "InterruptedException", "the handler interrupted itself"))
-    }
-
-    const handled = (value: A): Effect.Effect<Ended, E | Halt, CurrentJob> => {
-      const result = Effect.flatMap(Effect.scoped(run(value)), encodeSuccess)
-      const bounded = <T, X>(effect: Effect.Effect<T, X, CurrentJob>) =>
-        timeout === undefined
-          ? effect
-          : Effect.timeoutFail(effect, { duration: timeout, onTimeout: () => new TimedOut() })
-      if (transactional === undefined) {
-        return Effect.map(bounded(result), (text): Ended => ({ _tag: "Success", result: text }))
-      }
-      // the completion commits with the handler's own writes; refusing it here rolls both back
-      const settled = Effect.flatMap(bounded(result), (text) =>
-        Effect.flatMap(
-          Effect.mapError(complete(text), (cause) => new StorageFailed(cause)),
-          (accepted) => (accepted ? Effect.succeed<Ended>({ _tag: "Settled" }) : Effect.fail(new Fenced()))
-        )
-      )
-      return Effect.mapError(transactional.withTransaction(settled), (cause) =>
-        cause instanceof StorageError ? new StorageFailed(cause) : cause
-      )
-    }
-
-    const parsed = Json.parse(row.payload)
-    if (Either.isLeft(parsed)) return Effect.succeed(parked(parsed.left))
-    return Effect.matchEffect(decodePayload(parsed.right), {
-      onFailure: (issue) => Effect.succeed(parked(parseIssue.describe(issue))),
-      onSuccess: (value) =>
-        Effect.catchAllCause(
-          Effect.suspend(() => handled(value)),
-          fromCause
-        )
-    })
-  }
-}
-
-/** Ends an attempt for a reason that is not the handler's typed error. */
-type Halt = TimedOut | Fenced | Refused | StorageFailed
-
-class TimedOut {
-  readonly _tag = "~dbjobq/TimedOut"
-}
-class Fenced {
-  readonly _tag = "~dbjobq/Fenced"
-}
-class Refused {
-  readonly _tag = "~dbjobq/Refused"
-  readonly refusal: Json.Refusal
-  constructor(refusal: Json.Refusal) {
-    this.refusal = refusal
-  }
-}
-class StorageFailed {
-  readonly _tag = "~dbjobq/StorageFailed"
-  readonly error: StorageError
-  constructor(error: StorageError) {
-    this.error = error
-  }
-}

@@ -79,6 +79,21 @@ export class JobNotFound extends Schema.TaggedError<JobNotFound>("dbjobq/JobNotF
 }
 
 /**
+ * No schedule has this id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ScheduleNotFound extends Schema.TaggedError<ScheduleNotFound>("dbjobq/ScheduleNotFound")(
+  "ScheduleNotFound",
+  { id: Schema.String }
+) {
+  override get message(): string {
+    return `no schedule has the id ${this.id}`
+  }
+}
+
+/**
  * The job ended as failed for a reason that is not its own typed error: a defect, a timeout, a crash, an undecodable
  * payload, or `Job.discard`.
  *
@@ -127,5 +142,24 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>("dbjobq/Inv
   /** @internal */
   at(index: number): InvalidOption {
     return new InvalidOption({ field: this.field, rule: this.rule, index })
+  }
+}
+
+/**
+ * A recurrence that cannot be: which field breaks which rule, never the text itself.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidRecurrence extends Schema.TaggedError<InvalidRecurrence>("dbjobq/InvalidRecurrence")(
+  "InvalidRecurrence",
+  {
+    /** `second`, `minute`, `hour`, `dayOfMonth`, `month`, `dayOfWeek`, `expression`, `timezone`, `duration`, `anchor` or `text`. */
+    field: Schema.String,
+    rule: Schema.String
+  }
+) {
+  override get message(): string {
+    return `${this.field}: ${this.rule}`
   }
 }

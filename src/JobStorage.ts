@@ -521,7 +521,11 @@ export interface Service {
   /** Each item in one atomic step: the cursor advances and the jobs are there, or neither. */
   readonly fire: (fires: ReadonlyArray<Fire>) => Effect.Effect<ReadonlyArray<Fired>, StorageError>
 
-  /** Hints that there may be something to do: they may miss, unless `exact`, and repeat. Ends never by itself. */
+  /**
+   * Hints that there may be something to do: they may miss, unless `exact`, and repeat. A stream begins with one of each
+   * kind once it listens, and again when it has had to listen anew: what happened before is not told. Ends never by
+   * itself.
+   */
   readonly wakeups: Stream.Stream<Wakeup, StorageError>
 }
 

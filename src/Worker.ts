@@ -17,7 +17,7 @@ import type { Health as LoopHealth } from "./internal/worker/loop.js"
 import { settings as checkSettings, type WorkerOptions } from "./internal/worker/options.js"
 import * as Job from "./Job.js"
 import { InvalidOption } from "./JobError.js"
-import { JobStorage } from "./JobStorage.js"
+import { JobStorage, Transactional } from "./JobStorage.js"
 
 /**
  * @since 0.1.0
@@ -122,15 +122,22 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
     let paused = false
     let current: { readonly engine: Engine.Engine; readonly scope: Scope.CloseableScope } | undefined
 
-    const start = lock.withPermits(1)(
-      Effect.uninterruptible(
-        Effect.gen(function* () {
-          if (current !== undefined) return
-          const scope = yield* Scope.fork(parent, { _tag: "Sequential" })
-          const engine = yield* Scope.extend(Engine.make(storage, settings, handlers, id, paused), scope)
-          yield* Scope.addFinalizer(scope, engine.shutdown)
-          current = { engine, scope }
-        })
+    // jobs must not run inside a transaction that whoever starts the worker has open
+    const transactional = yield* Effect.serviceOption(Transactional)
+    const detached = <A>(effect: Effect.Effect<A>): Effect.Effect<A> =>
+      Option.isSome(transactional) ? transactional.value.detached(effect) : effect
+
+    const start = detached(
+      lock.withPermits(1)(
+        Effect.uninterruptible(
+          Effect.gen(function* () {
+            if (current !== undefined) return
+            const scope = yield* Scope.fork(parent, { _tag: "Sequential" })
+            const engine = yield* Scope.extend(Engine.make(storage, settings, handlers, id, paused), scope)
+            yield* Scope.addFinalizer(scope, engine.shutdown)
+            current = { engine, scope }
+          })
+        )
       )
     )
 
@@ -166,10 +173,10 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
           name: row.name,
           queue: row.queue,
           attempt: row.attempt,
-          since: startedAt ?? row.startedAt ?? 0
+          since: startedAt
         })),
         buffered: current?.engine.buffered() ?? 0,
-        settled: current?.engine.finished() ?? 0,
+        settled: current?.engine.recorded() ?? 0,
         health: current?.engine.health() ?? {}
       }))
     }

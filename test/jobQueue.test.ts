@@ -19,7 +19,7 @@ describe("JobQueue", () => {
         const Loose = Job.make("Loose", { payload: { value: Schema.Unknown } })
         const wrong: unknown = "hunter2"
         // a producer in plain JavaScript: the schema is what stands between it and the row
-        const error = yield* Effect.flip(Secret.codec.encodePayload({ user: { pin: wrong } }))
+        const error = yield* Effect.flip(Secret.encodePayload({ user: { pin: wrong } }))
         assert.strictEqual(error.path, "user.pin")
         assert.notInclude(String(error), "hunter2")
         for (const value of [1n, Number.NaN, new Date(0), [undefined], -0, new Map()]) {

@@ -11,6 +11,11 @@ export const name = (field: string, value: string): InvalidOption | undefined =>
     ? undefined
     : new InvalidOption({ field, rule: "must be 1 to 100 of A-Z a-z 0-9 _ . : / - and not begin with punctuation" })
 
+export const scheduleId = (field: string, value: string): InvalidOption | undefined =>
+  /^[!-~]{1,200}$/.test(value)
+    ? undefined
+    : new InvalidOption({ field, rule: "must be 1 to 200 printable ASCII characters without spaces" })
+
 export const int = (field: string, value: number, min: number, max: number): InvalidOption | undefined =>
   Number.isInteger(value) && value >= min && value <= max
     ? undefined
@@ -18,6 +23,34 @@ export const int = (field: string, value: number, min: number, max: number): Inv
 
 export const priority = (field: string, value: number): InvalidOption | undefined =>
   int(field, value, -2_147_483_648, 2_147_483_647)
+
+/** Text that every database stores and compares as it is. */
+const isStorable = (text: string): boolean => !text.includes("\u0000") && isWellFormed(text)
+
+// every surrogate has its other half; the regular expression is linear
+const isWellFormed = (text: string): boolean =>
+  !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)
+
+export const uniqueKey = (field: string, value: string): InvalidOption | undefined =>
+  value.length > 0 && value.length <= 1_000 && isStorable(value)
+    ? undefined
+    : new InvalidOption({ field, rule: "must be 1 to 1000 well-formed characters without NUL" })
+
+const maxTags = 20
+
+export const tags = (field: string, values: ReadonlyArray<string>): InvalidOption | undefined =>
+  values.length <= maxTags &&
+  values.every((tag) => tag.length > 0 && tag.length <= 100 && !/[\u0000-\u001f]/.test(tag) && isWellFormed(tag))
+    ? undefined
+    : new InvalidOption({
+        field,
+        rule: `must be at most ${maxTags}, each 1 to 100 well-formed characters without control characters`
+      })
+
+export const id = (field: string, value: string): InvalidOption | undefined =>
+  /^[!-~]{1,100}$/.test(value)
+    ? undefined
+    : new InvalidOption({ field, rule: "must be 1 to 100 printable ASCII characters without spaces" })
 
 const maxMillis = 8_640_000_000_000_000
 

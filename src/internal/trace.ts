@@ -1,8 +1,33 @@
-/** One trace over processes: the enqueuer's span rides on the row as W3C trace context. */
+/** One trace over processes: the enqueue's span rides on the row as W3C trace context, and the attempt continues it. */
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
-import type { JobRow } from "../JobStorage.js"
+import type { ClaimedJob } from "../JobStorage.js"
+
+const native = Context.get(DefaultServices.liveServices, Tracer.Tracer)
+
+/** Whether the application installed a tracer: a span that nobody sees costs as much as a job. */
+export const isTraced: Effect.Effect<boolean> = Effect.map(
+  FiberRef.get(DefaultServices.currentServices),
+  (services) => Context.get(services, Tracer.Tracer) !== native
+)
+
+/** The span of an enqueue. */
+export const enqueuing =
+  (name: string) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.flatMap(isTraced, (traced) =>
+      traced
+        ? Effect.withSpan(effect, `dbjobq enqueue ${name}`, {
+            kind: "producer",
+            captureStackTrace: false,
+            attributes: { "job.name": name }
+          })
+        : effect
+    )
 
 /** The caller's span as a `traceparent`, or null where there is none. */
 export const current: Effect.Effect<string | null> = Effect.map(
@@ -14,19 +39,23 @@ export const current: Effect.Effect<string | null> = Effect.map(
   })
 )
 
-/** Runs the attempt in a span under the enqueuer's. A job enqueued outside any span costs no span either. */
-export const continued =
-  (row: JobRow) =>
+const parentOf = (traceparent: string | null): Tracer.ExternalSpan | undefined => {
+  const [, traceId, spanId, flags] = traceparent?.split("-") ?? []
+  return traceId === undefined || spanId === undefined
+    ? undefined
+    : Tracer.externalSpan({ traceId, spanId, sampled: flags !== "00" })
+}
+
+/** Runs an attempt in a span of its own, under the enqueue's where there was one. */
+export const attempting =
+  (row: ClaimedJob) =>
   <A, E, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
-    if (row.traceparent === null) return attempt
-    const [, traceId, spanId, flags] = row.traceparent.split("-")
-    if (traceId === undefined || spanId === undefined) return attempt
-    return Effect.withParentSpan(
-      Effect.withSpan(attempt, `dbjobq ${row.name}`, {
-        kind: "consumer",
-        captureStackTrace: false,
-        attributes: { "job.id": row.id, "job.name": row.name, "job.queue": row.queue, "job.attempt": row.attempt }
-      }),
-      Tracer.externalSpan({ traceId, spanId, sampled: flags !== "00" })
-    )
+    const parent = parentOf(row.traceparent)
+    const spanned = Effect.withSpan(attempt, `dbjobq ${row.name}`, {
+      kind: "consumer",
+      captureStackTrace: false,
+      root: parent === undefined,
+      attributes: { "job.id": row.id, "job.name": row.name, "job.queue": row.queue, "job.attempt": row.attempt }
+    })
+    return parent === undefined ? spanned : Effect.withParentSpan(spanned, parent)
   }

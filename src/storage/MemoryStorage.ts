@@ -8,105 +8,21 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PubSub from "effect/PubSub"
-import * as Stream from "effect/Stream"
+import * as Hints from "../internal/hints.js"
+import { refusal } from "../internal/newJob.js"
+import type { StorageError } from "../JobError.js"
 import type * as Storage from "../JobStorage.js"
 import { JobStorage } from "../JobStorage.js"
+import * as Heap from "./memory/heap.js"
+import * as Schedules from "./memory/schedules.js"
 
-type Finished = "completed" | "failed" | "cancelled"
-
-/** A place in a heap; it counts only while its record points back at it. */
-interface Entry {
-  readonly record: Record
-  readonly heap: Heap
-  readonly priority: number
-  readonly runAt: number
-  readonly id: string
-}
+const finishedStates = ["completed", "failed", "cancelled"] as const
+type Finished = (typeof finishedStates)[number]
 
 interface Record {
   row: Storage.JobRow
-  entry: Entry | undefined
-}
-
-interface Heap {
-  entries: Array<Entry>
-  live: number
-  readonly before: (a: Entry, b: Entry) => boolean
-}
-
-const byBest = (a: Entry, b: Entry): boolean =>
-  a.priority !== b.priority ? a.priority > b.priority : a.runAt !== b.runAt ? a.runAt < b.runAt : a.id < b.id
-
-const byDue = (a: Entry, b: Entry): boolean => (a.runAt !== b.runAt ? a.runAt < b.runAt : a.id < b.id)
-
-const makeHeap = (before: Heap["before"]): Heap => ({ entries: [], live: 0, before })
-
-const siftUp = (heap: Heap, from: number): void => {
-  const { entries, before } = heap
-  let at = from
-  while (at > 0) {
-    const up = (at - 1) >> 1
-    const child = entries[at]
-    const parent = entries[up]
-    if (child === undefined || parent === undefined || !before(child, parent)) return
-    entries[at] = parent
-    entries[up] = child
-    at = up
-  }
-}
-
-const siftDown = (heap: Heap): void => {
-  const { entries, before } = heap
-  let at = 0
-  for (;;) {
-    let best = at
-    for (const next of [2 * at + 1, 2 * at + 2]) {
-      const a = entries[next]
-      const b = entries[best]
-      if (a !== undefined && b !== undefined && before(a, b)) best = next
-    }
-    const here = entries[at]
-    const there = entries[best]
-    if (best === at || here === undefined || there === undefined) return
-    entries[at] = there
-    entries[best] = here
-    at = best
-  }
-}
-
-const attach = (heap: Heap, record: Record): void => {
-  const { id, priority, runAt } = record.row
-  const entry: Entry = { record, heap, priority, runAt, id }
-  record.entry = entry
-  heap.live++
-  heap.entries.push(entry)
-  siftUp(heap, heap.entries.length - 1)
-}
-
-const detach = (record: Record): void => {
-  const heap = record.entry?.heap
-  if (heap === undefined) return
-  record.entry = undefined
-  heap.live--
-  // dead entries leave when they surface; rebuild when they outnumber the live ones
-  if (heap.entries.length > 2 * heap.live + 64) {
-    heap.entries = heap.entries
-      .filter((entry) => entry.record.entry === entry)
-      .sort((a, b) => (heap.before(a, b) ? -1 : heap.before(b, a) ? 1 : 0))
-  }
-}
-
-const head = (heap: Heap): Entry | undefined => {
-  for (;;) {
-    const first = heap.entries[0]
-    if (first === undefined || first.record.entry === first) return first
-    const last = heap.entries.pop()
-    if (last !== undefined && last !== first) {
-      heap.entries[0] = last
-      siftDown(heap)
-    }
-  }
+  /** Its place among the pending, scheduled or running. */
+  place: Heap.Entry<Record> | undefined
 }
 
 const leadsTo = (to: Storage.Outcome["to"], state: Storage.State): boolean => {
@@ -143,12 +59,13 @@ const matches = (filter: Storage.Filter, row: Storage.JobRow): boolean =>
  * @category constructors
  */
 export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
-  const pubsub = yield* PubSub.dropping<string>(1024)
+  const hints = yield* Hints.make
   const records = new Map<string, Record>()
   // pending rows by name, then queue
-  const pending = new Map<string, Map<string, Heap>>()
-  const scheduled = makeHeap(byDue)
-  const running = new Map<string, Record>()
+  const pending = new Map<string, Map<string, Heap.Heap<Record>>>()
+  const scheduled = Heap.make<Record>(Heap.byTime)
+  // by lease end as it was when they took their place; a renewed one moves when it surfaces
+  const running = Heap.make<Record>(Heap.byTime)
   // in the order they finished, so that retention looks only at the oldest
   const finished: { readonly [S in Finished]: Map<string, Record> } = {
     completed: new Map(),
@@ -162,11 +79,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
   let ids: Array<string> = []
   let idsSorted = true
 
-  const wake = (queues: Iterable<string>): void => {
-    for (const queue of new Set(queues)) {
-      if (!paused.has(queue)) pubsub.unsafeOffer(queue)
-    }
-  }
+  const wake = (): void => hints.tell("jobs")
 
   const tally = (row: Storage.JobRow, by: 1 | -1): void => {
     const states = tallies.get(row.queue) ?? new Map<Storage.State, number>()
@@ -180,18 +93,23 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
   const holderOf = (name: string, key: string | null): string | undefined =>
     key === null ? undefined : holders.get(name)?.get(key)
 
+  const seat = (heap: Heap.Heap<Record>, record: Record, at: number): void => {
+    if (record.place !== undefined) Heap.remove(record.place)
+    record.place = Heap.add(heap, record, { priority: record.row.priority, at, id: record.row.id })
+  }
+
   const enter = (record: Record): void => {
     const { row } = record
     tally(row, 1)
-    if (row.state === "scheduled") attach(scheduled, record)
-    else if (row.state === "running") running.set(row.id, record)
+    if (row.state === "scheduled") seat(scheduled, record, row.runAt)
+    else if (row.state === "running") seat(running, record, row.leaseUntil ?? 0)
     else if (isFinished(row.state)) finished[row.state].set(row.id, record)
     else {
-      const queues = pending.get(row.name) ?? new Map<string, Heap>()
+      const queues = pending.get(row.name) ?? new Map<string, Heap.Heap<Record>>()
       pending.set(row.name, queues)
-      const heap = queues.get(row.queue) ?? makeHeap(byBest)
+      const heap = queues.get(row.queue) ?? Heap.make<Record>(Heap.byBest)
       queues.set(row.queue, heap)
-      attach(heap, record)
+      seat(heap, record, row.runAt)
     }
     if (row.uniqueKey !== null && !isFinished(row.state)) {
       const keys = holders.get(row.name) ?? new Map<string, string>()
@@ -202,9 +120,9 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
   const leave = (record: Record): void => {
     const { row } = record
     tally(row, -1)
-    detach(record)
-    if (row.state === "running") running.delete(row.id)
-    else if (isFinished(row.state)) finished[row.state].delete(row.id)
+    if (record.place !== undefined) Heap.remove(record.place)
+    record.place = undefined
+    if (isFinished(row.state)) finished[row.state].delete(row.id)
     else if (row.state === "pending") {
       const queues = pending.get(row.name)
       if (queues?.get(row.queue)?.live === 0) queues.delete(row.queue)
@@ -234,8 +152,8 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
   }
 
   const held = (hold: Storage.Hold): Record | undefined => {
-    const record = running.get(hold.id)
-    return record !== undefined && record.row.token === hold.token ? record : undefined
+    const record = records.get(hold.id)
+    return record?.row.state === "running" && record.row.token === hold.token ? record : undefined
   }
 
   const idle = { owner: null, leaseUntil: null } as const
@@ -257,7 +175,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     if (holder !== undefined) return { id: holder, answer: "duplicate", created: false }
     const { due, ...rest } = job
     const record: Record = {
-      entry: undefined,
+      place: undefined,
       row: {
         ...rest,
         ...dueAt(due, now),
@@ -306,8 +224,17 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     if (row.cancelRequested) finish(record, now, "cancelled", back)
     else if (outcome.to === "release") change(record, { ...idle, ...back, state: "pending" })
     else change(record, { ...idle, ...back, ...dueAt({ delay: outcome.delay }, now) })
-    if (record.row.state === "pending") wake([row.queue])
+    if (!isFinished(record.row.state)) wake()
     return true
+  }
+
+  const firstLease = (): Heap.Entry<Record> | undefined => {
+    for (;;) {
+      const first = Heap.first(running)
+      const end = first?.item.row.leaseUntil ?? 0
+      if (first === undefined || end <= first.at) return first
+      seat(running, first.item, end)
+    }
   }
 
   const prune = (state: Finished, age: number, limit: number, now: number): number => {
@@ -336,40 +263,45 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     capabilities: {
       storage: "memory",
       transactional: false,
-      pushWakeups: true,
+      wakeups: "exact",
       storeClock: false,
-      durable: false
+      durable: false,
+      limits: {
+        payloadBytes: Number.POSITIVE_INFINITY,
+        resultBytes: Number.POSITIVE_INFINITY,
+        atomicInsert: Number.POSITIVE_INFINITY
+      }
     },
 
     insert: (jobs) =>
-      atomically((now) => {
-        const answers = jobs.map((job) => insertOne(job, now))
-        wake(
-          jobs.flatMap((job, index) =>
-            answers[index]?.created === true && records.get(job.id)?.row.state === "pending" ? [job.queue] : []
-          )
-        )
-        return answers
+      Effect.suspend((): Effect.Effect<ReadonlyArray<Storage.Inserted>, StorageError> => {
+        const refused = refusal(jobs)
+        if (refused !== undefined) return Effect.fail(refused)
+        return atomically((now) => {
+          const answers = jobs.map((job) => insertOne(job, now))
+          if (answers.some((answer) => answer.created)) wake()
+          return answers
+        })
       }),
 
     claim: (request) =>
       atomically((now) => {
-        const heaps: Array<Heap> = []
+        const heaps: Array<Heap.Heap<Record>> = []
         for (const name of new Set(request.names)) {
           for (const [queue, heap] of pending.get(name) ?? []) {
             if (paused.has(queue) || !within(request.queues, queue)) continue
             if (request.exceptQueues?.includes(queue) !== true) heaps.push(heap)
           }
         }
-        const rows: Array<Storage.JobRow> = []
+        const rows: Array<Storage.ClaimedJob> = []
         while (rows.length < request.limit) {
-          let best: Entry | undefined
+          let best: Heap.Entry<Record> | undefined
           for (const heap of heaps) {
-            const first = head(heap)
-            if (first !== undefined && (best === undefined || byBest(first, best))) best = first
+            const first = Heap.first(heap)
+            if (first !== undefined && (best === undefined || Heap.byBest(first, best))) best = first
           }
           if (best === undefined) break
-          const { record } = best
+          const record = best.item
           change(record, {
             state: "running",
             attempt: record.row.attempt + 1,
@@ -387,15 +319,14 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
 
     promote: (limit) =>
       atomically((now) => {
-        const woken: Array<string> = []
-        for (let next = head(scheduled); next !== undefined && woken.length < limit; next = head(scheduled)) {
-          if (next.runAt > now) break
-          change(next.record, { state: "pending" })
-          woken.push(next.record.row.queue)
+        let promoted = 0
+        let next = Heap.first(scheduled)
+        for (; next !== undefined && next.at <= now && promoted < limit; next = Heap.first(scheduled)) {
+          change(next.item, { state: "pending" })
+          promoted++
         }
-        wake(woken)
-        const next = head(scheduled)
-        return { promoted: woken.length, nextIn: next === undefined ? undefined : Math.max(0, next.runAt - now) }
+        if (promoted > 0) wake()
+        return { promoted, nextIn: next === undefined ? undefined : Math.max(0, next.at - now) }
       }),
 
     settle: (outcomes) => atomically((now) => outcomes.map((outcome) => settleOne(outcome, now))),
@@ -405,7 +336,10 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         holds.map((hold) => {
           const record = held(hold)
           if (record === undefined) return "lost"
-          touch(record, { leaseUntil: now + lease })
+          const leaseUntil = now + lease
+          const sooner = leaseUntil < (record.place?.at ?? 0)
+          touch(record, { leaseUntil })
+          if (sooner) seat(running, record, leaseUntil)
           return record.row.cancelRequested ? "cancelRequested" : "held"
         })
       ),
@@ -420,30 +354,32 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
 
     sweep: (request) =>
       atomically((now) => {
-        const expired: Array<Record> = []
-        for (const record of running.values()) {
-          if (expired.length >= request.limit) break
-          if ((record.row.leaseUntil ?? now) <= now) expired.push(record)
-        }
-        const woken: Array<string> = []
-        for (const record of expired) {
+        let rescued = 0
+        let ended = 0
+        for (let next = firstLease(); next !== undefined && next.at <= now; next = firstLease()) {
+          if (rescued + ended >= request.limit) break
+          const record = next.item
           const { row } = record
           const over = { token: row.token + 1, crashes: row.crashes + 1 }
           if (row.cancelRequested) finish(record, now, "cancelled", over)
           else if (row.attempt >= row.maxAttempts || over.crashes >= request.crashLimit) {
             finish(record, now, "failed", { ...over, failure: request.crashFailure })
-          } else {
-            change(record, { ...idle, ...over, state: "pending" })
-            woken.push(row.queue)
-          }
+          } else change(record, { ...idle, ...over, state: "pending" })
+          if (record.row.state === "pending") rescued++
+          else ended++
         }
-        wake(woken)
+        if (rescued > 0) wake()
         let removed = 0
-        for (const state of ["completed", "failed", "cancelled"] as const) {
+        const instants = [firstLease()?.at]
+        for (const state of finishedStates) {
           const keep = request.retention[state]
-          if (keep !== undefined) removed += prune(state, keep, request.limit - removed, now)
+          if (keep === undefined) continue
+          removed += prune(state, keep, request.limit - removed, now)
+          const oldest = finished[state].values().next().value
+          if (oldest !== undefined) instants.push((oldest.row.finishedAt ?? now) + keep)
         }
-        return { rescued: woken.length, ended: expired.length - woken.length, removed }
+        const nextAt = Math.min(...instants.filter((at) => at !== undefined))
+        return { rescued, ended, removed, nextIn: Number.isFinite(nextAt) ? Math.max(0, nextAt - now) : undefined }
       }),
 
     cancel: (jobs) =>
@@ -488,7 +424,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
             startedAt: null,
             finishedAt: null
           })
-          wake([row.queue])
+          wake()
           return "rerun"
         })
       ),
@@ -501,7 +437,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
           if (record.row.state === "running") return "running"
           if (isFinished(record.row.state)) return "finished"
           change(record, dueAt(due, now))
-          if (record.row.state === "pending") wake([record.row.queue])
+          wake()
           return "rescheduled"
         })
       ),
@@ -556,7 +492,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
 
     resumeQueue: (queue) =>
       atomically(() => {
-        if (paused.delete(queue)) wake([queue])
+        if (paused.delete(queue)) wake()
       }),
 
     pausedQueues: atomically(() => Array.from(paused)),
@@ -568,7 +504,17 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         return removed
       }),
 
-    wakeups: Stream.fromPubSub(pubsub)
+    ...Schedules.make({
+      atomically,
+      tell: hints.tell,
+      insert: insertOne,
+      unfinished: (id) => {
+        const record = records.get(id)
+        return record !== undefined && !isFinished(record.row.state)
+      }
+    }),
+
+    wakeups: hints.stream
   }
   return service
 })

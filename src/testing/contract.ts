@@ -7,11 +7,11 @@
  */
 import { assert, describe, layer as withLayer } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
-import type { Filter, Hold, JobRow, NewJob, Outcome, State, SweepRequest } from "../JobStorage.js"
+import type { ClaimedJob, Filter, Hold, NewJob, Outcome, State } from "../JobStorage.js"
 import { JobStorage } from "../JobStorage.js"
+import { hour, idsOf, kit, listening, until } from "./kit.js"
+import { scheduleContract } from "./scheduleContract.js"
 
 /**
  * @since 0.1.0
@@ -20,17 +20,6 @@ import { JobStorage } from "../JobStorage.js"
 export interface ContractOptions {
   /** Milliseconds for one test; default 30 seconds. */
   readonly timeout?: number | undefined
-}
-
-const hour = 3_600_000
-
-let counter = 0
-
-/** Ascending in the order of making, as the ids of `JobQueue` are. */
-export const nextId = (): string => {
-  const at = Date.now().toString(16).padStart(12, "0")
-  const count = (counter++).toString(16).padStart(8, "0")
-  return `${at}-${count}-${crypto.randomUUID().slice(0, 8)}`
 }
 
 const outcomes = (hold: Hold): ReadonlyArray<Outcome> => {
@@ -66,76 +55,6 @@ const label = (outcome: Outcome): string => `settle ${outcome.to}${"delay" in ou
 const finishedStates = ["completed", "failed", "cancelled"] as const
 const allStates: ReadonlyArray<State> = ["scheduled", "pending", "running", ...finishedStates]
 
-const idsOf = (rows: ReadonlyArray<{ readonly id: string }>) => rows.map((row) => row.id)
-
-const kit = Effect.map(JobStorage, (storage) => {
-  const unique = crypto.randomUUID().slice(0, 13)
-  const name = `n-${unique}`
-  const queue = `q-${unique}`
-  const job = (over: Partial<NewJob> = {}): NewJob => ({
-    id: nextId(),
-    name,
-    queue,
-    priority: 0,
-    payload: "{}",
-    due: { delay: 0 },
-    maxAttempts: 10,
-    uniqueKey: null,
-    tags: [],
-    traceparent: null,
-    ...over
-  })
-  const jobs = (count: number, over: Partial<NewJob> = {}) => Array.from({ length: count }, () => job(over))
-  const insert = (...rows: ReadonlyArray<NewJob>) => storage.insert(rows)
-  const claim = (limit: number, over: Partial<Parameters<typeof storage.claim>[0]> = {}) =>
-    storage.claim({ names: [name], limit, owner: "w", lease: hour, ...over })
-  const row = (id: string): Effect.Effect<JobRow> =>
-    Effect.flatMap(Effect.orDie(storage.get([id])), ([found]) =>
-      found === undefined ? Effect.dieMessage(`no row ${id}`) : Effect.succeed(found)
-    )
-  const stateOf = (id: string) => Effect.map(storage.get([id]), ([found]) => found?.state)
-  const take = (over: Partial<NewJob> = {}, lease = hour) =>
-    Effect.gen(function* () {
-      const made = job(over)
-      yield* insert(made)
-      const rows = yield* claim(1, { lease })
-      const [held] = rows
-      assert(held !== undefined && held.id === made.id, "the one job is claimed")
-      return held
-    })
-  const settle = (outcome: Outcome) => Effect.map(storage.settle([outcome]), ([answer]) => answer)
-  const sweep = (over: Partial<SweepRequest> = {}) =>
-    storage.sweep({ limit: 1000, crashLimit: 100, crashFailure: `{"kind":"crash"}`, retention: {}, ...over })
-  const sweepUntil = (id: string, over: Partial<SweepRequest> = {}) =>
-    until(Effect.zipRight(sweep(over), row(id)), (found) => found.state !== "running")
-  /** A row of its own in this state. */
-  const make = (state: State, over: Partial<NewJob> = {}): Effect.Effect<string> =>
-    Effect.orDie(
-      Effect.gen(function* () {
-        if (state === "scheduled" || state === "pending") {
-          const made = job({ due: { delay: state === "scheduled" ? hour : 0 }, ...over })
-          yield* insert(made)
-          return made.id
-        }
-        const held = yield* take(over)
-        if (state === "completed") yield* settle({ id: held.id, token: held.token, to: "complete", result: "1" })
-        if (state === "failed") yield* settle({ id: held.id, token: held.token, to: "fail", failure: "{}" })
-        if (state === "cancelled") yield* settle({ id: held.id, token: held.token, to: "cancel" })
-        return held.id
-      })
-    )
-  return { storage, name, queue, job, jobs, insert, claim, row, stateOf, take, settle, sweep, sweepUntil, make }
-})
-
-const until = <A, E, R>(effect: Effect.Effect<A, E, R>, done: (a: A) => boolean, tries = 500): Effect.Effect<A, E, R> =>
-  Effect.flatMap(effect, (a) =>
-    done(a)
-      ? Effect.succeed(a)
-      : tries <= 0
-        ? Effect.dieMessage("never came to pass")
-        : Effect.zipRight(Effect.sleep(10), until(effect, done, tries - 1))
-  )
-
 /**
  * Declares the suite for one storage.
  *
@@ -155,7 +74,15 @@ export const storageContract = (
       "insert, get: a fresh row has every field as given",
       Effect.gen(function* () {
         const { insert, job, row, storage } = yield* kit
-        const made = job({ priority: -7, tags: ["a", "b"], traceparent: "00-a-b-01", uniqueKey: "k", maxAttempts: 4 })
+        const made = job({
+          priority: -7,
+          tags: ["a", "b"],
+          traceparent: "00-a-b-01",
+          uniqueKey: "k",
+          maxAttempts: 4,
+          scheduleId: "s",
+          slot: 1_700_000_000_000
+        })
         const before = Date.now()
         assert.deepStrictEqual(yield* insert(made), [{ id: made.id, answer: "inserted", created: true }])
         const found = yield* row(made.id)
@@ -274,16 +201,34 @@ export const storageContract = (
     test(
       "claim: what a claimed row looks like",
       Effect.gen(function* () {
-        const { claim, queue, settle, storage, take } = yield* kit
-        const held = yield* take()
+        const { claim, insert, job, name, queue, row, settle, storage } = yield* kit
+        const made = job({ priority: 3, maxAttempts: 4, traceparent: "00-a-b-01", scheduleId: "s", slot: 60_000 })
+        yield* insert(made)
+        const claimed = yield* claim(1)
+        const held = yield* row(made.id)
+        assert.strictEqual(claimed.length, 1)
+        assert.deepInclude(claimed[0], {
+          id: made.id,
+          name,
+          queue,
+          priority: 3,
+          payload: "{}",
+          runAt: held.runAt,
+          attempt: 1,
+          maxAttempts: 4,
+          token: 1,
+          traceparent: "00-a-b-01",
+          scheduleId: "s",
+          slot: 60_000,
+          enqueuedAt: held.enqueuedAt
+        })
         assert.deepInclude(held, { state: "running", attempt: 1, token: 1, owner: "w", queue, generation: 1 })
         assert.isNotNull(held.startedAt)
         assert.strictEqual((held.leaseUntil ?? 0) - (held.startedAt ?? 0), hour)
         yield* storage.progress(held, 0.5, "half")
         yield* settle({ id: held.id, token: held.token, to: "retry", delay: 0, failure: `"why"` })
-        const [again] = yield* claim(1, { owner: "other" })
-        assert.deepInclude(again, {
-          id: held.id,
+        yield* claim(1, { owner: "other" })
+        assert.deepInclude(yield* row(held.id), {
           attempt: 2,
           token: 2,
           owner: "other",
@@ -346,12 +291,13 @@ export const storageContract = (
         yield* storage.insert(made)
         const claimer = (owner: string) =>
           Effect.gen(function* () {
-            const taken: Array<JobRow> = []
+            const taken: Array<ClaimedJob> = []
             // a busy store may answer a concurrent claim with fewer rows, so an empty answer is asked again
             for (let empty = 0; empty < 3; ) {
               const rows = yield* claim(7, { owner })
               assert.isAtMost(rows.length, 7)
-              assert.isTrue(rows.every((row) => row.owner === owner))
+              const own = yield* storage.get(idsOf(rows))
+              assert.isTrue(own.every((row) => row.owner === owner))
               taken.push(...rows)
               if (rows.length === 0) empty++
             }
@@ -380,7 +326,7 @@ export const storageContract = (
         assert(nextIn !== undefined && nextIn <= 400)
         const [held] = yield* until(Effect.zipRight(storage.promote(1000), claim(10)), (rows) => rows.length > 0)
         assert.strictEqual(held?.id, soon.id)
-        assert.isAtLeast(held?.startedAt ?? 0, scheduled.runAt)
+        assert.isAtLeast((yield* row(soon.id)).startedAt ?? 0, scheduled.runAt)
         assert.isAtLeast(Date.now() - made, 390)
         assert.strictEqual(yield* stateOf(later.id), "scheduled")
       })
@@ -527,8 +473,8 @@ export const storageContract = (
         const { claim, row, settle, storage, sweepUntil, take } = yield* kit
         const stale = yield* take({}, 1)
         yield* sweepUntil(stale.id)
-        const [held] = yield* claim(1)
-        assert(held !== undefined && held.id === stale.id)
+        yield* claim(1)
+        const held = yield* row(stale.id)
         assert.isAbove(held.token, stale.token)
         for (const token of [stale.token, stale.token + 1, 0, held.token + 1]) {
           if (token === held.token) continue
@@ -795,7 +741,8 @@ export const storageContract = (
           assert.isAtLeast(after.runAt, before.finishedAt ?? Number.POSITIVE_INFINITY)
           assert.deepStrictEqual(yield* storage.rerun([id]), ["unfinished"])
           assert.deepStrictEqual(yield* row(id), after)
-          assert.deepInclude((yield* claim(1))[0], { id, attempt: 1, generation: 2, token: before.token + 2 })
+          yield* claim(1)
+          assert.deepInclude(yield* row(id), { attempt: 1, generation: 2, token: before.token + 2 })
         }
       })
     )
@@ -873,7 +820,8 @@ export const storageContract = (
         })
         yield* sweep()
         assert.deepStrictEqual(yield* row(held.id), after)
-        assert.deepInclude((yield* claim(1))[0], { id: held.id, attempt: 2, token: held.token + 2, crashes: 1 })
+        yield* claim(1)
+        assert.deepInclude(yield* row(held.id), { attempt: 2, token: held.token + 2, crashes: 1 })
         assert.strictEqual(yield* stateOf(held.id), "running")
       })
     )
@@ -1006,7 +954,7 @@ export const storageContract = (
             lease: hour
           })
           assert(held !== undefined && rest.length === 0)
-          assert.strictEqual(held.owner, text)
+          assert.strictEqual((yield* row(held.id)).owner, text)
           yield* storage.settle([{ id: held.id, token: held.token, to: "complete", result: one.payload }])
           assert.strictEqual((yield* row(one.id)).result, one.payload)
           yield* storage.pauseQueue(one.queue)
@@ -1032,20 +980,104 @@ export const storageContract = (
     )
 
     test(
-      "wakeups: due work is announced where the storage says so",
+      "insert: numbers that do not fit are refused, with the whole batch",
       Effect.gen(function* () {
-        const { insert, job, queue, storage } = yield* kit
-        if (!storage.capabilities.pushWakeups) return
-        const fiber = yield* storage.wakeups.pipe(
-          Stream.filter((heard) => heard === queue),
-          Stream.runHead,
-          Effect.fork
-        )
-        // the subscription may come late, so the work is announced until it is heard
-        const announce = Effect.suspend(() => insert(job()))
-        yield* until(Effect.zipRight(announce, Fiber.poll(fiber)), (exit) => exit._tag === "Some")
-        yield* Fiber.interrupt(fiber)
+        const { insert, job, stateOf } = yield* kit
+        const good = job()
+        const odd: ReadonlyArray<Partial<NewJob>> = [
+          { priority: Number.NaN },
+          { priority: 1.5 },
+          { priority: 2 ** 31 },
+          { priority: Number.NEGATIVE_INFINITY },
+          { maxAttempts: Number.NaN },
+          { maxAttempts: 0 },
+          { due: { delay: Number.NaN } },
+          { due: { runAt: Number.POSITIVE_INFINITY } }
+        ]
+        for (const over of odd) {
+          const error = yield* Effect.flip(insert(good, job(over)))
+          assert.strictEqual(error._tag, "StorageError")
+          assert.isFalse(error.isTransient)
+        }
+        assert.isUndefined(yield* stateOf(good.id))
       })
     )
+
+    test(
+      "settle: token 0 was never given to anyone",
+      Effect.gen(function* () {
+        const { make, row, settle } = yield* kit
+        for (const state of ["pending", "scheduled"] as const) {
+          const id = yield* make(state)
+          const before = yield* row(id)
+          for (const outcome of outcomes({ id, token: 0 })) {
+            assert.isFalse(yield* settle(outcome), `${label(outcome)} of a ${state} row`)
+          }
+          assert.deepStrictEqual(yield* row(id), before)
+        }
+      })
+    )
+
+    test(
+      "sweep: says when there is more, where wake-ups are exact",
+      Effect.gen(function* () {
+        const { make, storage, sweep, take } = yield* kit
+        if (storage.capabilities.wakeups !== "exact") return
+        yield* make("completed")
+        yield* take({}, 500)
+        const kept = yield* sweep({ retention: { completed: hour } })
+        assert(kept.nextIn !== undefined && kept.nextIn > 0 && kept.nextIn <= 500, `${kept.nextIn}`)
+        yield* Effect.sleep(kept.nextIn + 20)
+        assert.strictEqual((yield* sweep()).rescued, 1)
+        const after = yield* sweep({ retention: { completed: hour } })
+        assert(after.nextIn !== undefined && after.nextIn > 0 && after.nextIn <= hour, `${after.nextIn}`)
+      })
+    )
+
+    test(
+      "wakeups: due work is announced where the storage says so",
+      Effect.gen(function* () {
+        const { insert, job, storage } = yield* kit
+        if (storage.capabilities.wakeups === "none") return
+        const heard = yield* listening(storage, insert(job()))
+        yield* insert(job())
+        yield* heard("jobs")
+      }).pipe(Effect.scoped)
+    )
+
+    test(
+      "wakeups: each change is told, where they are exact",
+      Effect.gen(function* () {
+        const { claim, insert, job, make, queue, settle, storage, sweepUntil, take } = yield* kit
+        if (storage.capabilities.wakeups !== "exact") return
+        const heard = yield* listening(storage, insert(job({ due: { delay: hour } })))
+        yield* insert(job({ due: { delay: hour } }))
+        yield* heard("jobs")
+        for (const outcome of outcomes({ id: "", token: 0 })) {
+          if (outcome.to === "complete" || outcome.to === "fail" || outcome.to === "cancel") continue
+          const held = yield* take({ priority: 1 })
+          yield* heard("jobs")
+          yield* settle({ ...outcome, id: held.id, token: held.token })
+          yield* heard("jobs")
+          yield* storage.remove([held.id])
+        }
+        const done = yield* make("completed")
+        yield* heard("jobs")
+        yield* storage.rerun([done])
+        yield* heard("jobs")
+        yield* storage.reschedule([done], { delay: hour })
+        yield* heard("jobs")
+        yield* storage.pauseQueue(queue)
+        yield* storage.resumeQueue(queue)
+        yield* heard("jobs")
+        yield* insert(job())
+        yield* heard("jobs")
+        const [held] = yield* claim(1, { lease: 1 })
+        yield* sweepUntil(held?.id ?? "")
+        yield* heard("jobs")
+      }).pipe(Effect.scoped)
+    )
+
+    scheduleContract(test)
   })
 }

@@ -10,7 +10,7 @@ import type * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import type { Outcome, State } from "../JobStorage.js"
 import { JobStorage } from "../JobStorage.js"
-import { nextId } from "./contract.js"
+import { nextId } from "./kit.js"
 
 /**
  * @since 0.1.0
@@ -141,7 +141,9 @@ const run = (commands: ReadonlyArray<Command>): Effect.Effect<void, unknown, Job
             maxAttempts,
             uniqueKey: step.key,
             tags: [],
-            traceparent: null
+            traceparent: null,
+            scheduleId: null,
+            slot: null
           }
         ])
         assert.deepStrictEqual(answers, [
@@ -199,10 +201,9 @@ const run = (commands: ReadonlyArray<Command>): Effect.Effect<void, unknown, Job
         if (job === undefined) continue
         const { id, state } = job
         if (step.op === "settle") {
-          // a row nobody ever held has no token to give back
-          if (job.token === 0) continue
           const token = step.stale ? job.token - 1 : job.token
           const [accepted] = yield* storage.settle([outcome(id, token, step.to, step.later ? hour : 0)])
+          if (token <= 0) assert.isFalse(accepted, "a token that was never given holds nothing")
           if (state === "running" || step.stale) assert.strictEqual(accepted, !step.stale)
           if (state === "running" && !step.stale) {
             job.state = settled(job, step.to, step.later)

@@ -12,5 +12,7 @@ export const job = (over: Partial<NewJob> = {}): NewJob => ({
   uniqueKey: null,
   tags: [],
   traceparent: null,
+  scheduleId: null,
+  slot: null,
   ...over
 })

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
-import { JobStorage, Transactional } from "../../src/JobStorage.js"
+import { JobStorage, Transactional, type Wakeup } from "../../src/JobStorage.js"
 import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
@@ -58,27 +58,101 @@ else {
         const schema = fresh()
         return Effect.gen(function* () {
           const storage = yield* JobStorage
-          const heard = yield* Queue.unbounded<string>()
-          const fiber = yield* Effect.fork(Stream.runForEach(storage.wakeups, (queue) => Queue.offer(heard, queue)))
-          assert.strictEqual(yield* Queue.take(heard), "*")
-          yield* storage.insert([
-            job({ queue: "q1" }),
-            job({ queue: "q1" }),
-            job({ queue: "q2", due: { delay: 9999 } })
-          ])
-          assert.strictEqual(yield* Queue.take(heard), "q1")
+          const heard = yield* Queue.unbounded<Wakeup>()
+          const fiber = yield* Effect.fork(Stream.runForEach(storage.wakeups, (wakeup) => Queue.offer(heard, wakeup)))
+          const connected = Effect.gen(function* () {
+            assert.strictEqual(yield* Queue.take(heard), "jobs")
+            assert.strictEqual(yield* Queue.take(heard), "schedules")
+          })
+          yield* connected
+          // one for a batch, also when all of it is due later
+          yield* storage.insert([job({ queue: "q1" }), job({ queue: "q2", due: { delay: 9999 } })])
+          assert.strictEqual(yield* Queue.take(heard), "jobs")
+          yield* storage.insert([job({ due: { delay: 9999 } })])
+          assert.strictEqual(yield* Queue.take(heard), "jobs")
           yield* Effect.promise(() =>
             query(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = $1", [
               `LISTEN "dbjobq_${schema}"`
             ])
           )
-          assert.strictEqual(yield* Queue.take(heard), "*")
+          yield* connected
           yield* storage.insert([job({ queue: "q3" })])
-          assert.strictEqual(yield* Queue.take(heard), "q3")
+          assert.strictEqual(yield* Queue.take(heard), "jobs")
           assert.strictEqual(yield* Queue.size(heard), 0)
           yield* Fiber.interrupt(fiber)
         }).pipe(Effect.provide(PgStorage.layer({ url, schema })), Effect.timeout("20 seconds"))
       },
+      30_000
+    )
+
+    it.live(
+      "a wake-up for all that comes back or is due sooner, none for jobs that end",
+      () =>
+        Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const heard = yield* Queue.unbounded<Wakeup>()
+          const fiber = yield* Effect.fork(Stream.runForEach(storage.wakeups, (wakeup) => Queue.offer(heard, wakeup)))
+          const told = (wakeup: Wakeup) => Effect.map(Queue.take(heard), (found) => assert.strictEqual(found, wakeup))
+          yield* told("jobs")
+          yield* told("schedules")
+          const jobs = Array.from({ length: 8 }, () => job())
+          yield* storage.insert(jobs)
+          yield* told("jobs")
+          const rows = yield* storage.claim({ names: ["mail"], limit: 8, owner: "w", lease: 1 })
+          const [a, b, c, d, e, f, ...rest] = rows.map(({ id, token }) => ({ id, token }))
+          assert(a !== undefined && b !== undefined && c !== undefined && d !== undefined)
+          assert(e !== undefined && f !== undefined)
+          yield* storage.settle([
+            { ...a, to: "complete", result: null },
+            { ...b, to: "fail", failure: "{}" },
+            { ...c, to: "cancel" }
+          ])
+          yield* storage.settle([
+            { ...d, to: "retry", delay: 1000, failure: "{}" },
+            { ...(rest[0] ?? a), to: "complete", result: null }
+          ])
+          yield* told("jobs")
+          yield* storage.settle([{ ...e, to: "snooze", delay: 1000 }])
+          yield* told("jobs")
+          yield* storage.settle([{ ...f, to: "release" }])
+          yield* told("jobs")
+          yield* Effect.sleep(5)
+          const swept = yield* storage.sweep({ limit: 10, crashLimit: 3, crashFailure: "{}", retention: {} })
+          assert.strictEqual(swept.rescued, 1)
+          yield* told("jobs")
+          yield* storage.rerun([a.id])
+          yield* told("jobs")
+          yield* storage.reschedule([a.id], { delay: 1000 })
+          yield* told("jobs")
+          yield* storage.pauseQueue("default")
+          yield* storage.resumeQueue("default")
+          yield* told("jobs")
+          const schedule = {
+            id: "s",
+            job: "mail",
+            queue: "default",
+            priority: 0,
+            payload: "{}",
+            maxAttempts: 1,
+            uniqueKey: null,
+            recurrence: "every",
+            missed: 1,
+            overlap: "allow",
+            jitter: 0,
+            enabled: undefined,
+            next: 1
+          } as const
+          yield* storage.putSchedules([schedule, { ...schedule, id: "t" }])
+          yield* told("schedules")
+          // unchanged, so there is nothing to tell
+          yield* storage.putSchedules([schedule])
+          yield* storage.enableSchedules([{ id: "s", enabled: false, next: null }])
+          yield* told("schedules")
+          yield* storage.insert([job()])
+          yield* told("jobs")
+          assert.strictEqual(yield* Queue.size(heard), 0)
+          yield* Fiber.interrupt(fiber)
+        }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() })), Effect.timeout("20 seconds")),
       30_000
     )
 

@@ -64,7 +64,7 @@ export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transact
         assert(first !== undefined && second !== undefined && none.length === 0)
         assert.deepStrictEqual([first.id, second.id], [c.id, a.id])
         assert.strictEqual(second.payload, a.payload)
-        assert.deepStrictEqual(second.tags, a.tags)
+        assert.deepStrictEqual((yield* storage.get([a.id]))[0]?.tags, a.tags)
         assert.strictEqual(second.attempt, 1)
         assert.isTrue(yield* storage.progress(first, 0.5, "half"))
         assert.deepStrictEqual(yield* storage.renew([first, { id: second.id, token: 99 }], 10_000), ["held", "lost"])

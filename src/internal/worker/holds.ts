@@ -1,21 +1,26 @@
-/** The jobs a worker holds: buffered ahead, running, or ended and not yet settled. One entry per lease. */
+/** The jobs a worker holds, one entry per lease: buffered → running → settling, then released. */
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import type * as Fiber from "effect/Fiber"
 import type { HandlerService } from "../../Job.js"
-import type { JobRow } from "../../JobStorage.js"
-
-export type Reason = "cancelled" | "lost" | "shutdown"
+import type { ClaimedJob, Outcome } from "../../JobStorage.js"
+import type { Reason } from "../attempt.js"
+import type { Settings } from "./options.js"
+import * as Signal from "./signal.js"
 
 export interface Held {
-  readonly row: JobRow
+  readonly row: ClaimedJob
   readonly handler: HandlerService
   readonly lane: Lane
   phase: "buffered" | "running" | "settling"
   fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
-  /** Why the fiber was interrupted, when we did it. */
+  /** Why the worker ended the attempt, when it did. */
   reason: Reason | undefined
   /** When the lease ends by this process's own clock, counted from before the call that granted it. */
   leaseEnd: number
-  startedAt: number | undefined
+  startedAt: number
+  /** The storage will not take its outcome: no longer renewed, and let go when the lease ends. */
+  refused: boolean
 }
 
 /** A limit of its own: one lane for each limited queue, and one for all the others. */
@@ -32,7 +37,45 @@ export interface Lane {
   claimedAt: number
 }
 
-export const lanes = (concurrency: number, queues: ReadonlyMap<string, number>): ReadonlyArray<Lane> => {
+/** What the loops of one worker share. */
+export interface Holds {
+  readonly lanes: ReadonlyArray<Lane>
+  readonly byId: ReadonlyMap<string, Held>
+  /** Jobs running now. */
+  readonly running: () => number
+  /** How many jobs the lane can take: its free slots and its share ahead of them. */
+  readonly room: (lane: Lane) => number
+  /** Attempts whose outcome is recorded. */
+  recorded: number
+  /** Claims nothing and starts nothing while true. */
+  paused: boolean
+  /** Outcomes that wait for the settler. */
+  outcomes: Array<Outcome>
+  readonly signals: {
+    /** A slot is free or a job is buffered. */
+    readonly work: Signal.Signal
+    /** There is room, or a reason to look for due jobs. */
+    readonly fetch: Signal.Signal
+    /** Outcomes wait. */
+    readonly settle: Signal.Signal
+    /** Something is held again: its lease wants renewing. */
+    readonly renew: Signal.Signal
+    /** Something is held again: its lease may lapse. */
+    readonly sweep: Signal.Signal
+    /** Nothing is held any more. */
+    readonly empty: Signal.Signal
+  }
+  readonly accept: (lane: Lane, row: ClaimedJob, handler: HandlerService, leaseEnd: number) => void
+  readonly started: (entry: Held, now: number) => void
+  /** The attempt of a running entry is over; undefined: nothing to record. */
+  readonly ended: (entry: Held, outcome: Outcome | undefined) => void
+  readonly settle: (entry: Held, outcome: Outcome) => void
+  readonly release: (entry: Held) => void
+  /** Takes a buffered entry out of the buffer, or interrupts the fiber of a running one, for this reason. */
+  readonly interrupt: (entry: Held, reason: Reason) => void
+}
+
+const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): ReadonlyArray<Lane> => {
   const lane = (limit: number, only?: string): Lane => ({
     queues: only === undefined ? undefined : [only],
     exceptQueues: only === undefined && queues.size > 0 ? [...queues.keys()] : undefined,
@@ -46,6 +89,96 @@ export const lanes = (concurrency: number, queues: ReadonlyMap<string, number>):
   return [lane(concurrency), ...Array.from(queues, ([queue, limit]) => lane(limit, queue))]
 }
 
+export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> =>
+  Effect.gen(function* () {
+    const byId = new Map<string, Held>()
+    const signals = {
+      work: yield* Signal.make,
+      fetch: yield* Signal.make,
+      settle: yield* Signal.make,
+      renew: yield* Signal.make,
+      sweep: yield* Signal.make,
+      empty: yield* Signal.make
+    }
+    let running = 0
+
+    const release = (entry: Held) => {
+      if (byId.get(entry.row.id) !== entry) return
+      byId.delete(entry.row.id)
+      if (byId.size === 0) signals.empty.raise()
+    }
+
+    const settle = (entry: Held, outcome: Outcome) => {
+      entry.phase = "settling"
+      holds.outcomes.push(outcome)
+      signals.settle.raise()
+    }
+
+    const holds: Holds = {
+      lanes: makeLanes(settings.concurrency, settings.queues),
+      byId,
+      running: () => running,
+      room: (lane) =>
+        Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running)) +
+        lane.ahead -
+        lane.buffer.length,
+      recorded: 0,
+      paused,
+      outcomes: [],
+      signals,
+      accept: (lane, row, handler, leaseEnd) => {
+        if (byId.size === 0) {
+          signals.renew.raise()
+          signals.sweep.raise()
+        }
+        const entry: Held = {
+          row,
+          handler,
+          lane,
+          phase: "buffered",
+          fiber: undefined,
+          reason: undefined,
+          leaseEnd,
+          startedAt: 0,
+          refused: false
+        }
+        byId.set(row.id, entry)
+        lane.buffer.push(entry)
+      },
+      started: (entry, now) => {
+        entry.phase = "running"
+        entry.startedAt = now
+        running++
+        entry.lane.running++
+      },
+      ended: (entry, outcome) => {
+        running--
+        entry.lane.running--
+        signals.work.raise()
+        // handed back already, when it did not let itself be interrupted in time
+        if (byId.get(entry.row.id) !== entry || entry.phase !== "running") return
+        if (outcome === undefined) release(entry)
+        else settle(entry, outcome)
+      },
+      settle,
+      release,
+      interrupt: (entry, reason) => {
+        if (entry.reason !== undefined || entry.phase === "settling") return
+        entry.reason = reason
+        if (entry.phase === "running") {
+          entry.fiber?.unsafeInterruptAsFork(FiberId.none)
+          return
+        }
+        const at = entry.lane.buffer.indexOf(entry)
+        if (at >= 0) entry.lane.buffer.splice(at, 1)
+        if (reason === "lost") release(entry)
+        else
+          settle(entry, { id: entry.row.id, token: entry.row.token, to: reason === "cancelled" ? "cancel" : "release" })
+      }
+    }
+    return holds
+  })
+
 /** Priority high first, then due time, then id: the order in which rows are claimed. */
-export const before = (a: JobRow, b: JobRow): boolean =>
+export const before = (a: ClaimedJob, b: ClaimedJob): boolean =>
   a.priority !== b.priority ? a.priority > b.priority : a.runAt !== b.runAt ? a.runAt < b.runAt : a.id < b.id

@@ -1,49 +1,96 @@
-/** Collects outcomes while the last flush is under way, so that batching costs no delay. */
+/** Records outcomes, those collected while the last flush was under way together, so that batching costs no delay. */
 import * as Effect from "effect/Effect"
+import type { StorageError } from "../../JobError.js"
 import type { Outcome, Service } from "../../JobStorage.js"
-import type { Loop } from "./loop.js"
-import * as Signal from "./signal.js"
+import * as metrics from "../metrics.js"
+import type { Held, Holds } from "./holds.js"
 
 const batch = 1_000
+/** How long an outcome that the storage refuses waits before it is offered again. */
+const pause = "1 second"
 
-export interface Settler {
-  readonly offer: (outcome: Outcome) => void
-  readonly run: Effect.Effect<never>
-  /** Outcomes not yet recorded. */
-  readonly size: () => number
-}
+export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Effect<void, StorageError> } => {
+  // what is being flushed stays here until it is answered: a failed turn is repeated with the very same batch
+  let flushing: Array<ReadonlyArray<Outcome>> = []
+  let refused: ReadonlyArray<Outcome> = []
 
-export const make = (
-  storage: Service,
-  loop: Loop,
-  /** Called for each outcome once the storage has answered. */
-  settled: (outcome: Outcome, accepted: boolean) => void
-): Effect.Effect<Settler> =>
-  Effect.gen(function* () {
-    const signal = yield* Signal.make
-    let waiting: Array<Outcome> = []
-    let flushing: ReadonlyArray<Outcome> = []
+  const holderOf = (outcome: Outcome): Held | undefined => {
+    const entry = holds.byId.get(outcome.id)
+    return entry?.row.token === outcome.token ? entry : undefined
+  }
 
-    const flush = Effect.suspend(() => {
-      if (flushing.length === 0) {
-        flushing = waiting.length <= batch ? waiting : waiting.slice(0, batch)
-        waiting = waiting.length <= batch ? [] : waiting.slice(batch)
+  const answered = (outcomes: ReadonlyArray<Outcome>, accepted: ReadonlyArray<boolean>) =>
+    Effect.gen(function* () {
+      const counts = new Map<string, { readonly job: string; readonly to: string; count: number }>()
+      let again = false
+      for (const [i, outcome] of outcomes.entries()) {
+        const entry = holderOf(outcome)
+        if (entry === undefined) continue
+        holds.release(entry)
+        if (accepted[i] !== true) {
+          yield* Effect.logWarning("dbjobq: an outcome came too late, the job was no longer held").pipe(
+            Effect.annotateLogs({ job: entry.row.name, jobId: outcome.id, attempt: entry.row.attempt })
+          )
+          continue
+        }
+        holds.recorded++
+        if (outcome.to === "retry" || outcome.to === "snooze") again = true
+        const key = `${entry.row.name} ${outcome.to}`
+        const known = counts.get(key)
+        if (known === undefined) counts.set(key, { job: entry.row.name, to: outcome.to, count: 1 })
+        else known.count++
       }
-      if (flushing.length === 0) return signal.wait
-      // kept in `flushing` when it fails: the next turn repeats the very same batch, which the storage allows for
-      return Effect.map(Effect.uninterruptible(storage.settle(flushing)), (accepted) => {
-        const done = flushing
-        flushing = []
-        done.forEach((outcome, i) => settled(outcome, accepted[i] === true))
-      })
+      // a retried job may be due before the fetcher looks again by itself
+      if (again) holds.signals.fetch.raise()
+      for (const { count, job, to } of counts.values()) metrics.unsafeSettled(job, to, count)
     })
 
-    return {
-      offer: (outcome) => {
-        waiting.push(outcome)
-        signal.raise()
-      },
-      run: loop.run(flush),
-      size: () => waiting.length + flushing.length
+  const settle = (outcomes: ReadonlyArray<Outcome>) =>
+    Effect.flatMap(Effect.uninterruptible(storage.settle(outcomes)), (accepted) => answered(outcomes, accepted))
+
+  /** A refusal for good must not hold up the neighbours: the batch is halved until the culprit stands alone. */
+  const isolate = (outcomes: ReadonlyArray<Outcome>, error: StorageError): Effect.Effect<void, StorageError> => {
+    if (error.isTransient) return Effect.fail(error)
+    flushing.pop()
+    if (outcomes.length > 1) {
+      const half = outcomes.length >> 1
+      flushing.push(outcomes.slice(half), outcomes.slice(0, half))
+      return Effect.void
     }
+    refused = [...refused, ...outcomes]
+    for (const outcome of outcomes) {
+      const entry = holderOf(outcome)
+      if (entry !== undefined) entry.refused = true
+    }
+    return Effect.logError("dbjobq: the storage refuses an outcome; it is offered again until the lease ends").pipe(
+      Effect.annotateLogs({ jobId: outcomes[0]?.id, problem: error.message })
+    )
+  }
+
+  const offerAgain = Effect.gen(function* () {
+    yield* Effect.raceFirst(holds.signals.settle.wait, Effect.sleep(pause))
+    const [first, ...rest] = refused
+    refused = rest
+    if (first === undefined || holderOf(first) === undefined) return
+    yield* Effect.catchAll(settle([first]), () =>
+      Effect.sync(() => {
+        refused = [...refused, first]
+      })
+    )
   })
+
+  return {
+    turn: Effect.suspend(() => {
+      if (flushing.length === 0 && holds.outcomes.length > 0) {
+        flushing = [holds.outcomes.slice(0, batch)]
+        holds.outcomes = holds.outcomes.slice(batch)
+      }
+      const outcomes = flushing[flushing.length - 1]
+      if (outcomes === undefined) return refused.length > 0 ? offerAgain : holds.signals.settle.wait
+      return Effect.matchEffect(settle(outcomes), {
+        onFailure: (error) => isolate(outcomes, error),
+        onSuccess: () => Effect.sync(() => flushing.pop())
+      })
+    })
+  }
+}

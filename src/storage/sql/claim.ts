@@ -2,8 +2,8 @@ import * as Effect from "effect/Effect"
 import type { ClaimRequest, Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { qualified, whole } from "./db.js"
-import type { Big, RawRow } from "./row.js"
-import { byClaimOrder, decode } from "./row.js"
+import type { Big, RawClaimed } from "./row.js"
+import { byClaimOrder, claimedColumns, decodeClaimed } from "./row.js"
 
 const candidatesPg = (db: Db, request: ClaimRequest) =>
   db.sql`SELECT ready FROM ${db.sql.literal(qualified("dbjobq_ready", db.schema))}(
@@ -36,15 +36,15 @@ export const claim = (db: Db): Service["claim"] => {
             Effect.flatMap(
               db.now,
               (now) =>
-                db.sql<RawRow>`UPDATE ${db.jobs} SET
+                db.sql<RawClaimed>`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
   lease_until = ${now} + CAST(${whole(request.lease)} AS bigint), started_at = ${now},
   progress = NULL, progress_message = NULL
 WHERE ${db.idIn(candidates(db, request))}
-RETURNING *`
+RETURNING ${db.sql.literal(claimedColumns)}`
             )
           )
-          .pipe(Effect.map((rows) => rows.map(decode).sort(byClaimOrder)))
+          .pipe(Effect.map((rows) => rows.map(decodeClaimed).sort(byClaimOrder)))
 }
 
 export const promote =

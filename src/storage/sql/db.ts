@@ -12,6 +12,7 @@ import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
+import type { Wakeup } from "../../JobStorage.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
 
 export type Dialect = "pg" | "sqlite"
@@ -25,6 +26,7 @@ export interface Db {
   readonly channel: string | undefined
   readonly jobs: Statement.Fragment
   readonly queues: Statement.Fragment
+  readonly schedules: Statement.Fragment
   /** The present, as an SQL expression that an index condition may use. */
   readonly now: Effect.Effect<Statement.Fragment>
   readonly skipLocked: Statement.Fragment
@@ -32,6 +34,12 @@ export interface Db {
   readonly among: (column: string, list: ReadonlyArray<string>) => Statement.Fragment
   /** `id` is one of the query's rows; the query runs once and its locks are taken first. */
   readonly idIn: (query: Statement.Fragment) => Statement.Fragment
+  /** A statement that returns the `columns` of the rows it changes, and tells the workers when there are any. */
+  readonly telling: <A extends object>(
+    wakeup: Wakeup,
+    columns: string,
+    statement: Statement.Fragment
+  ) => Effect.Effect<ReadonlyArray<A>, SqlError>
   /** Runs one statement, or a few that may be repeated, retrying while other writers are in the way. */
   readonly run: <A>(
     operation: string,
@@ -164,6 +172,8 @@ export const make = (options: {
   readonly dialect: Dialect
   readonly storeClock: boolean
   readonly schema: string | undefined
+  /** Tells the workers of this process, where the store tells nobody. */
+  readonly tell: (wakeup: Wakeup) => void
 }): Db => {
   // a user's name transforms would rename our columns and the keys inside our JSON
   const sql = options.sql.withoutTransforms()
@@ -180,14 +190,30 @@ export const make = (options: {
     )
   // a scalar subquery is evaluated once, so the volatile clock does not keep an index from being used
   const storeNow = sql.literal("(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
+  const channel = pg ? (options.schema === undefined ? "dbjobq" : `dbjobq_${options.schema}`) : undefined
+  // the wake-up goes along in the same statement, so it is sent if and only if the rows are changed
+  const tellingPg: Db["telling"] = <A extends object>(wakeup: Wakeup, columns: string, statement: Statement.Fragment) =>
+    sql<A>`WITH changed AS (${statement} RETURNING ${sql.literal(columns)}),
+told AS (SELECT pg_notify(${channel}, ${wakeup}) WHERE EXISTS (SELECT 1 FROM changed))
+SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed`
+  // inside a transaction the hint comes early: the claim it prompts waits for the one connection, so for the commit
+  const tellingSqlite: Db["telling"] = <A extends object>(
+    wakeup: Wakeup,
+    columns: string,
+    statement: Statement.Fragment
+  ) =>
+    Effect.tap(sql<A>`${statement} RETURNING ${sql.literal(columns)}`, (rows) =>
+      rows.length > 0 ? Effect.sync(() => options.tell(wakeup)) : Effect.void
+    )
   return {
     sql,
     dialect: options.dialect,
     storeClock: pg && options.storeClock,
     schema: options.schema,
-    channel: pg ? (options.schema === undefined ? "dbjobq" : `dbjobq_${options.schema}`) : undefined,
+    channel,
     jobs: table("dbjobq_jobs"),
     queues: table("dbjobq_queues"),
+    schedules: table("dbjobq_schedules"),
     now:
       pg && options.storeClock
         ? Effect.succeed(storeNow)
@@ -197,6 +223,7 @@ export const make = (options: {
       ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`
       : (column, list) => sql`${sql.literal(column)} IN (SELECT value FROM json_each(${JSON.stringify(list)}))`,
     idIn: pg ? (query) => sql`id = ANY(ARRAY(${query}))` : (query) => sql`id IN (${query})`,
+    telling: pg ? tellingPg : tellingSqlite,
     run,
     atomic: (operation, effect) => run(operation, withTransaction(effect)),
     withTransaction

@@ -3,6 +3,7 @@ import type * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
 import type { Inserted, NewJob, Service } from "../../JobStorage.js"
+import { refusal } from "../../internal/newJob.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import { active } from "./row.js"
@@ -10,7 +11,7 @@ import { active } from "./row.js"
 const chunkSize = 1000
 
 const columns =
-  "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, enqueued_at"
+  "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, schedule_id, slot, enqueued_at"
 
 const delayOf = (job: NewJob): number | null => ("delay" in job.due ? whole(job.due.delay) : null)
 
@@ -18,31 +19,23 @@ const runAtOf = (job: NewJob): number | null => ("runAt" in job.due ? Math.ceil(
 
 const selected = `v.id, v.name, v.queue,
   CASE WHEN coalesce(v.run_at, n.t + v.delay) <= n.t THEN 'pending' ELSE 'scheduled' END,
-  v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent, n.t`
+  v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent,
+  v.schedule_id, v.slot, n.t`
 
-/** Takes the wake-ups along in the same statement, so they are sent if and only if the rows are. */
-const insertPg = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) =>
-  db.sql<{ readonly id: string }>`WITH inserted AS (
-  INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
-  SELECT ${db.sql.literal(selected)}
-  FROM unnest(
+const valuesPg = (db: Db, jobs: ReadonlyArray<NewJob>) => db.sql`unnest(
     CAST(${jobs.map((job) => job.id)} AS text[]), CAST(${jobs.map((job) => job.name)} AS text[]),
     CAST(${jobs.map((job) => job.queue)} AS text[]), CAST(${jobs.map((job) => job.priority)} AS integer[]),
     CAST(${jobs.map((job) => job.payload)} AS text[]), CAST(${jobs.map(runAtOf)} AS bigint[]),
     CAST(${jobs.map(delayOf)} AS bigint[]), CAST(${jobs.map((job) => job.maxAttempts)} AS integer[]),
     CAST(${jobs.map((job) => job.uniqueKey)} AS text[]),
     CAST(${jobs.map((job) => JSON.stringify(job.tags))} AS text[]),
-    CAST(${jobs.map((job) => job.traceparent)} AS text[])
-  ) AS v(id, name, queue, priority, payload, run_at, delay, max_attempts, unique_key, tags, traceparent),
-  (SELECT ${now} AS t) AS n
-  ON CONFLICT DO NOTHING
-  RETURNING id, queue, state
-), notified AS (
-  SELECT pg_notify(${db.channel}, queue) FROM (SELECT DISTINCT queue FROM inserted WHERE state = 'pending') AS q
-)
-SELECT id, (SELECT count(*) FROM notified) AS notified FROM inserted`
+    CAST(${jobs.map((job) => job.traceparent)} AS text[]),
+    CAST(${jobs.map((job) => job.scheduleId)} AS text[]), CAST(${jobs.map((job) => job.slot)} AS bigint[])
+  ) AS v(
+    id, name, queue, priority, payload, run_at, delay, max_attempts, unique_key, tags, traceparent, schedule_id, slot
+  )`
 
-const insertSqlite = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) => {
+const valuesSqlite = (db: Db, jobs: ReadonlyArray<NewJob>) => {
   const values = JSON.stringify(
     jobs.map((job) => [
       job.id,
@@ -55,21 +48,30 @@ const insertSqlite = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragme
       job.maxAttempts,
       job.uniqueKey,
       JSON.stringify(job.tags),
-      job.traceparent
+      job.traceparent,
+      job.scheduleId,
+      job.slot
     ])
   )
-  return db.sql<{ readonly id: string }>`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
-  SELECT ${db.sql.literal(selected)}
-  FROM (
+  return db.sql`(
     SELECT value ->> 0 AS id, value ->> 1 AS name, value ->> 2 AS queue, value ->> 3 AS priority,
       value ->> 4 AS payload, value ->> 5 AS run_at, value ->> 6 AS delay, value ->> 7 AS max_attempts,
-      value ->> 8 AS unique_key, value ->> 9 AS tags, value ->> 10 AS traceparent
+      value ->> 8 AS unique_key, value ->> 9 AS tags, value ->> 10 AS traceparent, value ->> 11 AS schedule_id,
+      value ->> 12 AS slot
     FROM json_each(${values})
-  ) AS v, (SELECT ${now} AS t) AS n
-  WHERE true
-  ON CONFLICT DO NOTHING
-  RETURNING id`
+  ) AS v`
 }
+
+const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) =>
+  db.telling<{ readonly id: string }>(
+    "jobs",
+    "id",
+    db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+  SELECT ${db.sql.literal(selected)}
+  FROM ${db.dialect === "pg" ? valuesPg(db, jobs) : valuesSqlite(db, jobs)}, (SELECT ${now} AS t) AS n
+  WHERE true
+  ON CONFLICT DO NOTHING`
+  )
 
 interface Holder {
   readonly id: string
@@ -107,7 +109,7 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
       })
       const now = yield* db.now
       const batch = items.map((item) => item.job)
-      const rows = yield* db.dialect === "pg" ? insertPg(db, batch, now) : insertSqlite(db, batch, now)
+      const rows = yield* insertNew(db, batch, now)
       const created = new Set(rows.map((row) => row.id))
       const refused = items.filter(({ index, job }) => {
         if (!created.delete(job.id)) return true
@@ -146,18 +148,22 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
     )
   })
 
+/** For a transaction that is open already. */
+export const insertWithin = (db: Db, jobs: ReadonlyArray<NewJob>) => {
+  const chunks: Array<ReadonlyArray<NewJob>> = []
+  for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
+  return Effect.map(
+    Effect.forEach(chunks, (part) => chunk(db, part)),
+    (parts) => parts.flat()
+  )
+}
+
 export const insert =
   (db: Db): Service["insert"] =>
   (jobs) => {
     if (jobs.length === 0) return Effect.succeed([])
-    if (jobs.length <= chunkSize) return db.run("insert", chunk(db, jobs))
-    const chunks: Array<ReadonlyArray<NewJob>> = []
-    for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
-    return Effect.map(
-      db.atomic(
-        "insert",
-        Effect.forEach(chunks, (part) => chunk(db, part))
-      ),
-      (parts) => parts.flat()
-    )
+    const refused = refusal(jobs)
+    if (refused !== undefined) return Effect.fail(refused)
+    const all = insertWithin(db, jobs)
+    return jobs.length <= chunkSize ? db.run("insert", all) : db.atomic("insert", all)
   }

@@ -14,10 +14,12 @@ interface Step {
 const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<string> => {
   const jobs = qualified("dbjobq_jobs", schema)
   const queues = qualified("dbjobq_queues", schema)
+  const schedules = qualified("dbjobq_schedules", schema)
   const pg = dialect === "pg"
   const text = pg ? `text COLLATE "C"` : "text"
   const boolean = pg ? "boolean" : "integer"
   const no = pg ? "false" : "0"
+  const yes = pg ? "true" : "1"
   return [
     `CREATE TABLE IF NOT EXISTS ${jobs} (
   id ${text} NOT NULL PRIMARY KEY,
@@ -42,6 +44,8 @@ const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<str
   progress double precision,
   progress_message text,
   traceparent text,
+  schedule_id ${text},
+  slot bigint,
   enqueued_at bigint NOT NULL,
   started_at bigint,
   finished_at bigint
@@ -65,7 +69,31 @@ const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<str
     `CREATE TABLE IF NOT EXISTS ${queues} (
   queue ${text} NOT NULL PRIMARY KEY,
   paused ${boolean} NOT NULL DEFAULT ${no}
-)`
+)`,
+    `CREATE TABLE IF NOT EXISTS ${schedules} (
+  id ${text} NOT NULL PRIMARY KEY,
+  job ${text} NOT NULL,
+  queue ${text} NOT NULL,
+  priority integer NOT NULL,
+  payload text NOT NULL,
+  max_attempts integer NOT NULL,
+  unique_key ${text},
+  recurrence text NOT NULL,
+  missed integer NOT NULL,
+  overlap ${text} NOT NULL CHECK (overlap IN ('allow', 'skip')),
+  jitter bigint NOT NULL,
+  enabled ${boolean} NOT NULL DEFAULT ${yes},
+  disabled_reason text,
+  version bigint NOT NULL DEFAULT 1,
+  next_slot bigint,
+  last_slot bigint,
+  last_job ${text},
+  last_fired_at bigint,
+  fired bigint NOT NULL DEFAULT 0,
+  skipped bigint NOT NULL DEFAULT 0,
+  last_skip_reason ${text} CHECK (last_skip_reason IN ('missed', 'overlap', 'duplicate'))
+)`,
+    `CREATE INDEX IF NOT EXISTS dbjobq_schedules_due ON ${schedules} (next_slot, id) WHERE enabled`
   ]
 }
 

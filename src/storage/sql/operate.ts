@@ -49,15 +49,16 @@ RETURNING id, state`
         )
 
 const rerunWhere = (db: Db, where: ReturnType<Db["among"]>) =>
-  Effect.flatMap(
-    db.now,
-    (now) =>
-      db.sql<{ readonly id: string }>`UPDATE ${db.jobs} SET
+  Effect.flatMap(db.now, (now) =>
+    db.telling<{ readonly id: string }>(
+      "jobs",
+      "id",
+      db.sql`UPDATE ${db.jobs} SET
   state = 'pending', generation = generation + 1, token = token + 1, attempt = 0, crashes = 0, failure = NULL,
   result = NULL, progress = NULL, progress_message = NULL, cancel_requested = FALSE, owner = NULL, lease_until = NULL,
   run_at = ${now}, started_at = NULL, finished_at = NULL
-WHERE ${where} AND finished_at IS NOT NULL
-RETURNING id`
+WHERE ${where} AND finished_at IS NOT NULL`
+    )
   )
 
 /** A row with a unique key may collide, so it is tried alone, in a savepoint where the caller has a transaction. */
@@ -101,11 +102,14 @@ export const reschedule =
           "reschedule",
           Effect.gen(function* () {
             const now = yield* db.now
-            const rows = yield* db.sql<Found>`UPDATE ${db.jobs} SET
+            const rows = yield* db.telling<Found>(
+              "jobs",
+              "id, state",
+              db.sql`UPDATE ${db.jobs} SET
   run_at = n.due, state = CASE WHEN n.due <= n.t THEN 'pending' ELSE 'scheduled' END
 FROM (SELECT ${now} AS t, ${dueAt(db, due, now)} AS due) AS n
-WHERE ${db.among("id", ids)} AND state IN ('scheduled', 'pending')
-RETURNING id, state`
+WHERE ${db.among("id", ids)} AND state IN ('scheduled', 'pending')`
+            )
             const changed = new Set(rows.map((row) => row.id))
             const others = changed.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
             return ids.map((id) => {
@@ -132,12 +136,9 @@ WHERE ${db.among("id", ids)} AND state <> 'running' RETURNING id`
           })
         )
 
-const setPaused = (db: Db, operation: string, queue: string, paused: boolean) =>
-  db.run(
-    operation,
-    db.sql`INSERT INTO ${db.queues} (queue, paused) VALUES (${queue}, ${db.sql.literal(paused ? "TRUE" : "FALSE")})
+const setPaused = (db: Db, queue: string, paused: boolean) =>
+  db.sql`INSERT INTO ${db.queues} (queue, paused) VALUES (${queue}, ${db.sql.literal(paused ? "TRUE" : "FALSE")})
 ON CONFLICT (queue) DO UPDATE SET paused = excluded.paused`
-  )
 
 /**
  * Every claim reads the queues table, so this lock waits for the claims in flight and none can commit after the pause.
@@ -149,15 +150,12 @@ const pauseLocked = (db: Db, queue: string) =>
       "pauseQueue",
       Effect.zipRight(
         db.sql`SET LOCAL lock_timeout = '1s'`,
-        Effect.zipRight(
-          db.sql`LOCK TABLE ${db.queues} IN ACCESS EXCLUSIVE MODE`,
-          setPaused(db, "pauseQueue", queue, true)
-        )
+        Effect.zipRight(db.sql`LOCK TABLE ${db.queues} IN ACCESS EXCLUSIVE MODE`, setPaused(db, queue, true))
       )
     )
     .pipe(
       Effect.catchAll((error) =>
-        isLockTimeout(error.cause) ? setPaused(db, "pauseQueue", queue, true) : Effect.fail(error)
+        isLockTimeout(error.cause) ? db.run("pauseQueue", setPaused(db, queue, true)) : Effect.fail(error)
       )
     )
 
@@ -165,12 +163,14 @@ const pauseLocked = (db: Db, queue: string) =>
 export const pauseQueue =
   (db: Db): Service["pauseQueue"] =>
   (queue) =>
-    Effect.asVoid(detached(db.dialect === "pg" ? pauseLocked(db, queue) : setPaused(db, "pauseQueue", queue, true)))
+    Effect.asVoid(
+      detached(db.dialect === "pg" ? pauseLocked(db, queue) : db.run("pauseQueue", setPaused(db, queue, true)))
+    )
 
 export const resumeQueue =
   (db: Db): Service["resumeQueue"] =>
   (queue) =>
-    Effect.asVoid(setPaused(db, "resumeQueue", queue, false))
+    Effect.asVoid(db.run("resumeQueue", db.telling("jobs", "queue", setPaused(db, queue, false))))
 
 export const pausedQueues = (db: Db): Service["pausedQueues"] =>
   db

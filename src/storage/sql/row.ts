@@ -1,5 +1,5 @@
 /** Rows as drivers give them, and as the seam wants them. */
-import type { JobRow, State } from "../../JobStorage.js"
+import type { ClaimedJob, JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
 
 /** bigint arrives as text from pg and as a number from SQLite. */
 export type Big = string | number
@@ -27,6 +27,8 @@ export interface RawRow {
   readonly progress: number | null
   readonly progress_message: string | null
   readonly traceparent: string | null
+  readonly schedule_id: string | null
+  readonly slot: Big | null
   readonly enqueued_at: Big
   readonly started_at: Big | null
   readonly finished_at: Big | null
@@ -59,15 +61,102 @@ export const decode = (row: RawRow): JobRow => ({
   progress: row.progress,
   progressMessage: row.progress_message,
   traceparent: row.traceparent,
+  scheduleId: row.schedule_id,
+  slot: nullable(row.slot),
   enqueuedAt: Number(row.enqueued_at),
   startedAt: nullable(row.started_at),
   finishedAt: nullable(row.finished_at)
 })
 
+/** The columns of a `ClaimedJob`. */
+export const claimedColumns =
+  "id, name, queue, priority, payload, run_at, attempt, max_attempts, token, traceparent, schedule_id, slot, enqueued_at"
+
+export type RawClaimed = Pick<
+  RawRow,
+  | "id"
+  | "name"
+  | "queue"
+  | "priority"
+  | "payload"
+  | "run_at"
+  | "attempt"
+  | "max_attempts"
+  | "token"
+  | "traceparent"
+  | "schedule_id"
+  | "slot"
+  | "enqueued_at"
+>
+
+export const decodeClaimed = (row: RawClaimed): ClaimedJob => ({
+  id: row.id,
+  name: row.name,
+  queue: row.queue,
+  priority: row.priority,
+  payload: row.payload,
+  runAt: Number(row.run_at),
+  attempt: row.attempt,
+  maxAttempts: row.max_attempts,
+  token: Number(row.token),
+  traceparent: row.traceparent,
+  scheduleId: row.schedule_id,
+  slot: nullable(row.slot),
+  enqueuedAt: Number(row.enqueued_at)
+})
+
 const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** RETURNING has no order. */
-export const byClaimOrder = (a: JobRow, b: JobRow): number =>
+export const byClaimOrder = (a: ClaimedJob, b: ClaimedJob): number =>
   b.priority - a.priority || a.runAt - b.runAt || byId(a.id, b.id)
+
+export interface RawSchedule {
+  readonly id: string
+  readonly job: string
+  readonly queue: string
+  readonly priority: number
+  readonly payload: string
+  readonly max_attempts: number
+  readonly unique_key: string | null
+  readonly recurrence: string
+  readonly missed: number
+  readonly overlap: "allow" | "skip"
+  readonly jitter: Big
+  readonly enabled: boolean | number
+  readonly disabled_reason: string | null
+  readonly version: Big
+  readonly next_slot: Big | null
+  readonly last_slot: Big | null
+  readonly last_job: string | null
+  readonly last_fired_at: Big | null
+  readonly fired: Big
+  readonly skipped: Big
+  readonly last_skip_reason: SkipReason | null
+}
+
+export const decodeSchedule = (row: RawSchedule): ScheduleRow => ({
+  id: row.id,
+  job: row.job,
+  queue: row.queue,
+  priority: row.priority,
+  payload: row.payload,
+  maxAttempts: row.max_attempts,
+  uniqueKey: row.unique_key,
+  recurrence: row.recurrence,
+  missed: row.missed,
+  overlap: row.overlap,
+  jitter: Number(row.jitter),
+  enabled: Boolean(row.enabled),
+  disabledReason: row.disabled_reason,
+  version: Number(row.version),
+  next: nullable(row.next_slot),
+  lastSlot: nullable(row.last_slot),
+  lastJob: row.last_job,
+  lastFiredAt: nullable(row.last_fired_at),
+  fired: Number(row.fired),
+  skipped: Number(row.skipped),
+  lastSkipReason: row.last_skip_reason
+})
 
 export const active = "('scheduled', 'pending', 'running')"

@@ -1,18 +1,19 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as PubSub from "effect/PubSub"
-import * as Stream from "effect/Stream"
 import { InvalidOption, StorageError } from "../../JobError.js"
-import { JobStorage, type Service, Transactional } from "../../JobStorage.js"
+import { JobStorage, Transactional } from "../../JobStorage.js"
+import * as Hints from "../../internal/hints.js"
 import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
+import { fire } from "./fire.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
 import * as Operate from "./operate.js"
 import * as Read from "./read.js"
 import { progress, renew } from "./renew.js"
+import * as Schedules from "./schedules.js"
 import { settle } from "./settle.js"
 import { prune, sweep } from "./sweep.js"
 import type { Listen } from "./wakeups.js"
@@ -53,27 +54,30 @@ const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageErro
 export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
+    // SQLite cannot tell other processes, but workers on this very storage need not wait for their next poll
+    const hints = yield* Hints.make
     const db = Db.make({
       sql: options.sql,
+      tell: hints.tell,
       dialect,
       storeClock: dialect === "pg" && options.clock !== "effect",
       schema: dialect === "pg" ? options.schema : undefined
     })
     if (options.migrate !== false) yield* Db.detached(Migrations.run(db))
-    // SQLite cannot tell other processes, but workers on this very storage need not wait for their next poll. Inside a
-    // transaction the hint comes early: the claim it prompts waits for the one connection, so for the commit
-    const local = yield* PubSub.sliding<string>(64)
-    const insertAndTell: Service["insert"] = (jobs) =>
-      Effect.tap(insert(db)(jobs), () => PubSub.publishAll(local, new Set(jobs.map((job) => job.queue))))
     const service = JobStorage.of({
       capabilities: {
         storage: dialect === "pg" ? "postgres" : "sqlite",
         transactional: true,
-        pushWakeups: dialect === "pg" && options.listen !== undefined,
+        wakeups: dialect === "sqlite" || options.listen !== undefined ? "hint" : "none",
         storeClock: db.storeClock,
-        durable: options.durable ?? true
+        durable: options.durable ?? true,
+        limits: {
+          payloadBytes: Number.POSITIVE_INFINITY,
+          resultBytes: Number.POSITIVE_INFINITY,
+          atomicInsert: Number.POSITIVE_INFINITY
+        }
       },
-      insert: dialect === "sqlite" ? insertAndTell : insert(db),
+      insert: insert(db),
       claim: claim(db),
       promote: promote(db),
       settle: settle(db),
@@ -91,7 +95,14 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       resumeQueue: Operate.resumeQueue(db),
       pausedQueues: Operate.pausedQueues(db),
       prune: prune(db),
-      wakeups: dialect === "sqlite" ? Stream.fromPubSub(local) : wakeups(db, options.listen)
+      putSchedules: Schedules.putSchedules(db),
+      removeSchedules: Schedules.removeSchedules(db),
+      enableSchedules: Schedules.enableSchedules(db),
+      getSchedules: Schedules.getSchedules(db),
+      listSchedules: Schedules.listSchedules(db),
+      dueSchedules: Schedules.dueSchedules(db),
+      fire: fire(db),
+      wakeups: dialect === "sqlite" ? hints.stream : wakeups(db, options.listen)
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,

@@ -66,15 +66,17 @@ const update = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
   FROM json_each(${JSON.stringify(
     outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
   )})) AS v`
-  return Effect.flatMap(
-    db.now,
-    (now) =>
-      sql<{ readonly id: string; readonly token: Big }>`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
+  const ends = outcomes.every(({ to }) => to === "complete" || to === "fail" || to === "cancel")
+  return Effect.flatMap(db.now, (now) => {
+    const statement = sql`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
 FROM ${values}, (SELECT ${now} AS t) AS n
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
-  AND id = v.k AND token = v.held AND owner IS NOT NULL
-RETURNING id, token`
-  )
+  AND id = v.k AND token = v.held AND owner IS NOT NULL`
+    // a wake-up for what comes back only: jobs that end are the many
+    return ends
+      ? sql<{ readonly id: string; readonly token: Big }>`${statement} RETURNING id, token`
+      : db.telling<{ readonly id: string; readonly token: Big }>("jobs", "id, token", statement)
+  })
 }
 
 export const settle =
@@ -110,7 +112,8 @@ export const settle =
               const hold = key(outcome.id, outcome.token)
               if (applied.has(hold) && first.get(hold) === outcome) return true
               const state = states.get(hold)
-              return state !== undefined && leadsTo[outcome.to].includes(state)
+              // a token of 0 was never given to anyone
+              return outcome.token > 0 && state !== undefined && leadsTo[outcome.to].includes(state)
             })
           })
         )

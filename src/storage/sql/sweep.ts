@@ -49,17 +49,18 @@ export const sweep =
       const dies = sql`attempt >= max_attempts OR crashes + 1 >= CAST(${request.crashLimit} AS integer)`
       const rows = yield* db.run(
         "sweep",
-        Effect.flatMap(
-          db.now,
-          (now) =>
-            sql<{ readonly state: State }>`UPDATE ${db.jobs} SET
+        Effect.flatMap(db.now, (now) =>
+          db.telling<{ readonly state: State }>(
+            "jobs",
+            "state",
+            sql`UPDATE ${db.jobs} SET
   state = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${dies} THEN 'failed' ELSE 'pending' END,
   failure = CASE WHEN NOT cancel_requested AND (${dies}) THEN CAST(${request.crashFailure} AS text) ELSE failure END,
   finished_at = CASE WHEN cancel_requested OR ${dies} THEN ${now} ELSE NULL END,
   crashes = crashes + 1, token = token + 1, owner = NULL, lease_until = NULL
 WHERE ${db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'running' AND lease_until <= ${now}
-  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`)}
-RETURNING state`
+  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`)}`
+          )
         )
       )
       const rescued = rows.filter((row) => row.state === "pending").length

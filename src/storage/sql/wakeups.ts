@@ -1,9 +1,10 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import type { StorageError } from "../../JobError.js"
+import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { detached, liveClock } from "./db.js"
 import { describe } from "./isTransient.js"
@@ -13,6 +14,7 @@ export type Listen = (channel: string) => Stream.Stream<string, SqlError>
 
 const interval = 5_000
 const patience = 3_000
+const maxPause = 30_000
 
 class NoEcho {
   readonly message = "no echo on the notification channel"
@@ -20,42 +22,54 @@ class NoEcho {
 
 const sleep = (millis: number) => Effect.withClock(Effect.sleep(millis), liveClock)
 
-/** The driver's stream neither fails nor recovers when its backend dies, so a probe must come back now and then. */
-const session = (db: Db, channel: string, listen: Listen): Stream.Stream<string, SqlError | NoEcho> =>
-  Stream.suspend(() => {
-    const probe = `?${Math.random().toString(36).slice(2)}`
-    let echoed = false
-    let connected = false
-    const heard = Stream.filterMap(listen(channel), (payload) => {
-      if (!payload.startsWith("?")) return Option.some(payload)
-      if (payload !== probe) return Option.none()
-      echoed = true
-      if (connected) return Option.none()
-      connected = true
-      // what was sent while nobody listened is lost: one hint makes the worker look
-      return Option.some("*")
-    })
-    const ask = detached(db.sql`SELECT pg_notify(${channel}, ${probe})`)
-    const check = Effect.gen(function* () {
-      echoed = false
-      const until = Date.now() + patience
-      let asked = 0
-      while (!echoed) {
-        if (Date.now() > until) return yield* Effect.fail(new NoEcho())
-        // the first probe may be sent before LISTEN is in force
-        if (asked++ % 20 === 0) yield* ask
-        yield* sleep(25)
-      }
-      yield* sleep(interval)
-    })
-    return Stream.merge(heard, Stream.drain(Stream.repeatEffect(check)), { haltStrategy: "either" })
-  })
+const none: ReadonlyArray<Wakeup> = []
+const all: ReadonlyArray<Wakeup> = ["jobs", "schedules"]
 
-export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<string, StorageError> => {
+/** The driver's stream neither fails nor recovers when its backend dies, so a probe must come back now and then. */
+const session = (
+  db: Db,
+  channel: string,
+  listen: Listen,
+  onConnected: () => void
+): Stream.Stream<Wakeup, SqlError | NoEcho> =>
+  Stream.unwrap(
+    Effect.map(Random.nextInt, (unique) => {
+      const probe = `?${unique}`
+      let echoed = false
+      let connected = false
+      const heard = Stream.mapConcat(listen(channel), (payload): ReadonlyArray<Wakeup> => {
+        if (payload === "jobs" || payload === "schedules") return [payload]
+        if (payload !== probe) return none
+        echoed = true
+        if (connected) return none
+        connected = true
+        onConnected()
+        // what was sent while nobody listened is lost: one hint of each kind makes the worker look
+        return all
+      })
+      const ask = detached(db.sql`SELECT pg_notify(${channel}, ${probe})`)
+      const check = Effect.gen(function* () {
+        echoed = false
+        const until = liveClock.unsafeCurrentTimeMillis() + patience
+        let asked = 0
+        while (!echoed) {
+          if (liveClock.unsafeCurrentTimeMillis() > until) return yield* Effect.fail(new NoEcho())
+          // the first probe may be sent before LISTEN is in force
+          if (asked++ % 20 === 0) yield* ask
+          yield* sleep(25)
+        }
+        yield* sleep(interval)
+      })
+      return Stream.merge(heard, Stream.drain(Stream.repeatEffect(check)), { haltStrategy: "either" })
+    })
+  )
+
+export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<Wakeup, StorageError> => {
   const channel = db.channel
   if (listen === undefined || channel === undefined) return Stream.empty
   return Stream.suspend(() => {
     const warned = new Set<string>()
+    let failures = 0
     const warn = (cause: Cause.Cause<SqlError | NoEcho>) => {
       const error = Cause.squash(cause)
       const reason = error instanceof NoEcho ? error.message : describe(error)
@@ -63,11 +77,17 @@ export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<strin
       warned.add(reason)
       return Effect.logWarning(`dbjobq: wake-ups are interrupted (${reason}); workers poll until they are back`)
     }
-    const again: Stream.Stream<string> = session(db, channel, listen).pipe(
+    const pause = Effect.flatMap(Random.next, (unit) =>
+      sleep(Math.min(maxPause, 500 * 2 ** Math.min(failures++, 10)) * (0.5 + unit))
+    )
+    const connected = () => {
+      failures = 0
+    }
+    const again: Stream.Stream<Wakeup> = session(db, channel, listen, connected).pipe(
       Stream.concat(Stream.fail(new NoEcho())),
       Stream.catchAllCause((cause) =>
         Stream.concat(
-          Stream.drain(Stream.fromEffect(Effect.zipRight(warn(cause), sleep(500 + Math.random() * 500)))),
+          Stream.drain(Stream.fromEffect(Effect.zipRight(warn(cause), pause))),
           Stream.suspend(() => again)
         )
       )

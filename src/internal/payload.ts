@@ -1,0 +1,50 @@
+/** From a payload to the text that is stored, and its unique key. */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import type * as Schema from "effect/Schema"
+import { PayloadError } from "../JobError.js"
+import * as Json from "./json.js"
+import * as option from "./option.js"
+import * as parseIssue from "./parseIssue.js"
+
+export interface Encoded {
+  readonly text: string
+  readonly uniqueKey: string | undefined
+}
+
+/** Largest payload, in bytes of JSON. */
+const maxPayload = 262_144
+
+/** The parsers are made once a definition, not once a job: making one costs more than running it. */
+export const encoder = <A>(
+  job: string,
+  schema: Schema.Schema<A, unknown>,
+  uniqueKey: ((payload: A) => string | undefined) | undefined
+): ((payload: unknown) => Effect.Effect<Encoded, PayloadError>) => {
+  const refused = (refusal: Json.Refusal) => new PayloadError({ job, ...refusal })
+  const unparsed = (issue: ParseResult.ParseIssue) => refused(parseIssue.describe(issue))
+  const validate = ParseResult.validate(schema)
+  const encode = ParseResult.encode(schema)
+  const keyOf = (payload: A): Either.Either<string | undefined, PayloadError> => {
+    if (uniqueKey === undefined) return Either.right(undefined)
+    const key = Either.try({
+      try: () => uniqueKey(payload),
+      catch: () => refused({ path: "uniqueKey", expected: "a function that does not throw" })
+    })
+    return Either.flatMap(key, (text) => {
+      const refusal = text === undefined ? undefined : option.uniqueKey("uniqueKey", text)
+      return refusal === undefined
+        ? Either.right(text)
+        : Either.left(refused({ path: "uniqueKey", expected: refusal.rule.replace(/^must be /, "") }))
+    })
+  }
+  return (value) =>
+    Effect.flatMap(Effect.mapError(validate(value ?? {}), unparsed), (payload) =>
+      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
+        Either.flatMap(Either.mapLeft(Json.stringify(encoded, maxPayload), refused), (text) =>
+          Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
+        )
+      )
+    )
+}

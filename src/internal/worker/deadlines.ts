@@ -1,0 +1,50 @@
+/** Interrupts attempts that outlast their job's timeout: one timer for all running jobs, not one for each. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Held, Holds } from "./holds.js"
+import * as Signal from "./signal.js"
+
+export interface Deadlines {
+  readonly watch: (entry: Held) => void
+  readonly run: Effect.Effect<never>
+}
+
+const deadlineOf = (entry: Held): number =>
+  entry.phase === "running" && entry.reason === undefined && entry.handler.job.timeout !== undefined
+    ? entry.startedAt + entry.handler.job.timeout
+    : Number.POSITIVE_INFINITY
+
+/** Longer sleeps are taken in pieces: a JavaScript timer holds at most 2^31 - 1 ms. */
+const longest = 86_400_000
+
+export const make = (holds: Holds): Effect.Effect<Deadlines> =>
+  Effect.map(Signal.make, (sooner) => {
+    // never later than the earliest deadline; too early only costs a look
+    let next = Number.POSITIVE_INFINITY
+
+    const turn = Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      if (next <= now) {
+        next = Number.POSITIVE_INFINITY
+        for (const entry of holds.byId.values()) {
+          const deadline = deadlineOf(entry)
+          if (deadline <= now) holds.interrupt(entry, "timeout")
+          else next = Math.min(next, deadline)
+        }
+      }
+      const wait = next - now
+      yield* wait === Number.POSITIVE_INFINITY
+        ? sooner.wait
+        : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(wait, longest)))
+    })
+
+    return {
+      watch: (entry) => {
+        const deadline = deadlineOf(entry)
+        if (deadline >= next) return
+        next = deadline
+        sooner.raise()
+      },
+      run: Effect.forever(turn)
+    }
+  })

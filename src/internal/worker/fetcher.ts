@@ -1,0 +1,138 @@
+/** Claims due jobs into the buffers: when there is room, when woken, and at growing intervals while idle. */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { HandlerService } from "../../Job.js"
+import type { StorageError } from "../../JobError.js"
+import type { Service } from "../../JobStorage.js"
+import type { Holds, Lane } from "./holds.js"
+import type { Settings } from "./options.js"
+
+const promoteBatch = 1_000
+/** A batch used up within this many milliseconds is worth a larger one; one that lasted `slow` a smaller. */
+const fast = 250
+const slow = 1_000
+/** Longer sleeps are taken in pieces: a JavaScript timer holds at most 2^31 - 1 ms. */
+const longest = 86_400_000
+
+export interface Fetcher {
+  readonly turn: Effect.Effect<void, StorageError>
+  /** There may be due jobs that this worker does not know of. */
+  readonly wake: () => void
+  /** Nothing held, and the storage had nothing due when last asked, after this was called. */
+  readonly awaitIdle: Effect.Effect<void>
+  readonly stop: Effect.Effect<void>
+}
+
+export const make = (
+  storage: Service,
+  settings: Settings,
+  holds: Holds,
+  handlers: ReadonlyMap<string, HandlerService>,
+  owner: string
+): Fetcher => {
+  const names = [...handlers.keys()]
+  const { signals } = holds
+  const told = storage.capabilities.wakeups === "exact"
+  let poll = settings.pollInterval
+  let woken = true
+  let lookedAt = 0
+  /** When the next scheduled job is due, as far as this worker knows. */
+  let nextDue = Number.POSITIVE_INFINITY
+  let waiters: Array<Deferred.Deferred<void>> = []
+
+  const answer = (asked: ReadonlyArray<Deferred.Deferred<void>>) =>
+    Effect.suspend(() => {
+      waiters = waiters.filter((waiter) => !asked.includes(waiter))
+      return Effect.forEach(asked, (waiter) => Deferred.succeed(waiter, undefined), { discard: true })
+    })
+
+  const claim = (lane: Lane): Effect.Effect<number, StorageError> =>
+    Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis
+      if (lane.more && lane.claimedAt > 0) {
+        const lasted = now - lane.claimedAt
+        if (lasted < fast) lane.ahead = Math.min(settings.prefetch, Math.max(lane.limit, lane.ahead * 4))
+        else if (lasted > slow) lane.ahead = Math.floor(lane.ahead / 2)
+      }
+      const limit = holds.room(lane)
+      if (limit <= 0) return 0
+      lane.claimedAt = now
+      const rows = yield* storage.claim({
+        names,
+        queues: lane.queues,
+        exceptQueues: lane.exceptQueues,
+        limit,
+        owner,
+        lease: settings.lease
+      })
+      lane.more = rows.length === limit
+      for (const row of rows) {
+        const handler = handlers.get(row.name)
+        if (handler !== undefined) holds.accept(lane, row, handler, now + settings.lease)
+      }
+      return rows.length
+    })
+
+  /** Scheduled jobs that have come due become pending; answers whether there may be more. */
+  const promote = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    if (!woken && now < nextDue && now - lookedAt < settings.pollInterval) return false
+    woken = false
+    const { nextIn, promoted } = yield* Effect.tapError(storage.promote(promoteBatch), () =>
+      Effect.sync(() => {
+        woken = true
+      })
+    )
+    lookedAt = now
+    nextDue = nextIn === undefined ? Number.POSITIVE_INFINITY : now + nextIn
+    return promoted === promoteBatch
+  })
+
+  const paused = Effect.gen(function* () {
+    for (const lane of holds.lanes) for (const entry of [...lane.buffer]) holds.interrupt(entry, "shutdown")
+    if (holds.byId.size === 0) yield* answer(waiters)
+    yield* Effect.raceFirst(signals.fetch.wait, signals.empty.wait)
+  })
+
+  const look = Effect.gen(function* () {
+    const asked = waiters
+    if (asked.length > 0) woken = true
+    const more = yield* promote
+    let claimed = 0
+    for (const lane of holds.lanes) {
+      // claimed rows must reach the buffer, or nobody renews or hands them back
+      claimed += yield* Effect.uninterruptible(claim(lane))
+    }
+    if (claimed > 0) {
+      poll = settings.pollInterval
+      signals.work.raise()
+    }
+    if (more) return
+    if (claimed === 0 && holds.byId.size === 0) yield* answer(asked)
+    const now = yield* Clock.currentTimeMillis
+    const wait = Math.max(1, Math.min(told ? longest : poll, nextDue - now))
+    const event = yield* Effect.raceFirst(
+      Effect.as(waiters.length > 0 ? Effect.race(signals.fetch.wait, signals.empty.wait) : signals.fetch.wait, true),
+      Effect.as(Effect.sleep(wait), false)
+    )
+    if (event) return
+    woken = true
+    if (claimed === 0) poll = Math.min(settings.maxPollInterval, poll * 1.5)
+  })
+
+  return {
+    turn: Effect.suspend(() => (holds.paused ? paused : look)),
+    wake: () => {
+      woken = true
+      poll = settings.pollInterval
+      signals.fetch.raise()
+    },
+    awaitIdle: Effect.flatMap(Deferred.make<void>(), (waiter) => {
+      waiters.push(waiter)
+      signals.fetch.raise()
+      return Deferred.await(waiter)
+    }),
+    stop: Effect.suspend(() => answer(waiters))
+  }
+}
