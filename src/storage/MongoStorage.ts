@@ -72,7 +72,10 @@ const check = (options: ClientOptions): void => {
     })
   }
   if (database !== undefined && !/^[^/\\. "$*<>:|?\0]{1,63}$/.test(database)) {
-    throw new InvalidOption({ field: "database", rule: 'must be 1 to 63 characters, none of / \\ . " $ * < > : | ? space' })
+    throw new InvalidOption({
+      field: "database",
+      rule: 'must be 1 to 63 characters, none of / \\ . " $ * < > : | ? space'
+    })
   }
 }
 

@@ -13,10 +13,7 @@ const rounds = 8
 const best = { priority: -1, runAt: 1, _id: 1 } as const
 
 /** Undefined when no queue is left. */
-const claimable = (
-  request: ClaimRequest,
-  paused: ReadonlyArray<string>
-): Filter<JobDocument> | undefined => {
+const claimable = (request: ClaimRequest, paused: ReadonlyArray<string>): Filter<JobDocument> | undefined => {
   const except = new Set([...(request.exceptQueues ?? []), ...paused])
   const base: Filter<JobDocument> = { state: "pending", name: { $in: Array.from(new Set(request.names)) } }
   if (request.queues === undefined) return except.size === 0 ? base : { ...base, queue: { $nin: Array.from(except) } }

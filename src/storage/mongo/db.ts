@@ -32,9 +32,7 @@ export const make = (options: {
   queues: options.database.collection(`${options.prefix}queues`),
   schedules: options.database.collection(`${options.prefix}schedules`),
   storeClock: options.storeClock,
-  now: options.storeClock
-    ? Effect.succeed("$$NOW")
-    : Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis))
+  now: options.storeClock ? Effect.succeed("$$NOW") : Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis))
 })
 
 export const run = <A>(operation: string, ask: () => Promise<A>): Effect.Effect<A, StorageError> =>
@@ -57,8 +55,7 @@ const writtenOf = (result: Mongo.BulkWriteResult, refused: ReadonlySet<number>):
   refused
 })
 
-const refusals = (error: Mongo.MongoBulkWriteError): ReadonlyArray<Mongo.WriteError> =>
-  Array.isArray(error.writeErrors) ? error.writeErrors : [error.writeErrors]
+const refusals = (error: Mongo.MongoBulkWriteError): ReadonlyArray<Mongo.WriteError> => [error.writeErrors].flat()
 
 /** One unordered batch; refusals by a unique index are an answer, all else fails. */
 export const bulk = <D extends Mongo.Document>(

@@ -7,7 +7,8 @@ const transientCodes: ReadonlySet<number> = new Set([
   6, 7, 24, 46, 50, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436
 ])
 
-const codeOf = (error: Mongo.MongoError): number | undefined => (typeof error.code === "number" ? error.code : undefined)
+const codeOf = (error: Mongo.MongoError): number | undefined =>
+  typeof error.code === "number" ? error.code : undefined
 
 const isTransient = (error: unknown): boolean => {
   if (!(error instanceof Mongo.MongoError)) return false

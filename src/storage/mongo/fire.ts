@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import type { AnyBulkWriteOperation, Document, Filter, ObjectId } from "mongodb"
 import type { StorageError } from "../../JobError.js"
 import type { Fire, Fired, NewJob, Service } from "../../JobStorage.js"
+import { refusal } from "../../internal/newJob.js"
 import { bulk, type Db, mark, run } from "./db.js"
 import { dateOf } from "./document.js"
 import { insertAll } from "./insert.js"
@@ -35,11 +36,9 @@ interface Delivery {
 }
 
 /** Inserts the jobs and then counts them: taking the entry out and counting it is one write, so it counts once. */
-const deliver = (
-  db: Db,
-  deliveries: ReadonlyArray<Delivery>
-): Effect.Effect<ReadonlyArray<number>, StorageError> =>
+const deliver = (db: Db, deliveries: ReadonlyArray<Delivery>): Effect.Effect<ReadonlyArray<number>, StorageError> =>
   Effect.gen(function* () {
+    if (deliveries.length === 0) return []
     const now = yield* db.now
     const jobs = deliveries.map(({ entry }) => unpacked(entry))
     const answers = yield* insertAll(db, jobs.flat())
@@ -88,7 +87,7 @@ export const deliverPending = (
         .toArray()
     )
     const deliveries = found.flatMap((one) => one.outbox.map((entry) => ({ schedule: one._id, entry })))
-    if (deliveries.length > 0) yield* deliver(db, deliveries)
+    yield* deliver(db, deliveries)
   })
 
 /** The schedules, among those that forbid overlap, whose job fired last is unfinished. */
@@ -159,7 +158,10 @@ const ofThese = (db: Db, begun: ReadonlyArray<Begun>) =>
   Effect.gen(function* () {
     const found = yield* run("fire", () =>
       db.schedules
-        .find({ fireId: { $in: begun.map(({ entry }) => entry.fire) }, _id: { $in: begun.map(({ fire }) => fire.schedule) } })
+        .find({
+          fireId: { $in: begun.map(({ entry }) => entry.fire) },
+          _id: { $in: begun.map(({ fire }) => fire.schedule) }
+        })
         .project<{ readonly _id: string }>({ _id: 1 })
         .toArray()
     )
@@ -171,6 +173,8 @@ export const fire =
   (db: Db): Service["fire"] =>
   (fires) =>
     Effect.gen(function* () {
+      const refused = refusal(fires.flatMap((one) => one.jobs))
+      if (refused !== undefined) return yield* refused
       const answers: Array<Fired> = []
       let open = fires.map((one, index) => ({ fire: one, index }))
       while (open.length > 0) {

@@ -5,6 +5,7 @@ import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { bulk, mark, run } from "./db.js"
 import { fresh, type JobDocument } from "./document.js"
+import { refusal } from "../../internal/newJob.js"
 import * as Session from "./session.js"
 import { dueAt, type Now } from "./time.js"
 
@@ -129,6 +130,9 @@ export const insertAll = (
   session?: ClientSession
 ): Effect.Effect<ReadonlyArray<Inserted>, StorageError> =>
   Effect.gen(function* () {
+    const refused = refusal(jobs)
+    if (refused !== undefined) return yield* refused
+    if (jobs.length === 0) return []
     const options: Document = session === undefined ? {} : { session }
     const answers: Array<Inserted> = []
     const changeId = yield* mark
@@ -178,10 +182,6 @@ const final = (error: StorageError): StorageError =>
 export const insert =
   (db: Db): Service["insert"] =>
   (jobs) =>
-    jobs.length === 0
-      ? Effect.succeed([])
-      : Effect.flatMap(Session.get, (session) =>
-          session === undefined
-            ? insertAll(db, jobs)
-            : Effect.mapError(insertAll(db, jobs, session), final)
-        )
+    Effect.flatMap(Session.get, (session) =>
+      session === undefined ? insertAll(db, jobs) : Effect.mapError(insertAll(db, jobs, session), final)
+    )

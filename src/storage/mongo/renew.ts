@@ -45,10 +45,7 @@ export const progress =
   ({ id, token }, value, message) =>
     Effect.map(
       run("progress", () =>
-        db.jobs.updateOne(
-          { _id: id, token, state: "running" },
-          { $set: { progress: value, progressMessage: message } }
-        )
+        db.jobs.updateOne({ _id: id, token, state: "running" }, { $set: { progress: value, progressMessage: message } })
       ),
       ({ matchedCount }) => matchedCount === 1
     )

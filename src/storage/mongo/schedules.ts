@@ -15,10 +15,7 @@ const upsert = (schedule: PutSchedule): AnyBulkWriteOperation<ScheduleDocument> 
   const enabled = schedule.enabled ?? "$enabled"
   const same = Object.entries(definition).map(([field, value]) => ({ $eq: [`$${field}`, { $literal: value }] }))
   const restarts = {
-    $or: [
-      { $and: [enabled, { $not: ["$enabled"] }] },
-      { $ne: ["$recurrence", { $literal: schedule.recurrence }] }
-    ]
+    $or: [{ $and: [enabled, { $not: ["$enabled"] }] }, { $ne: ["$recurrence", { $literal: schedule.recurrence }] }]
   }
   const edited = {
     enabled,

@@ -1,6 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import type { MongoClient } from "mongodb"
+import { type MongoClient, ReadConcern } from "mongodb"
 import type { StorageError } from "../../JobError.js"
 import type { Service } from "../../JobStorage.js"
 import { claim } from "./claim.js"
@@ -39,7 +39,7 @@ const hasChangeStreams = (db: Db.Db): Effect.Effect<boolean, StorageError> =>
 export const make = (options: MakeOptions): Effect.Effect<Service, StorageError> =>
   Effect.gen(function* () {
     const database = options.client.db(options.database, {
-      readConcern: { level: "majority" },
+      readConcern: new ReadConcern("majority"),
       writeConcern: { w: "majority", wtimeoutMS: 10_000 },
       readPreference: "primary"
     })

@@ -30,7 +30,7 @@ const back = (outcome: Outcome, now: Now): Document => {
     ...idle,
     ...(outcome.to === "retry"
       ? { failure: { $literal: outcome.failure } }
-      : { attempt: { $max: [0, { $subtract: ["$attempt", 1] }] } }),
+      : { attempt: { $subtract: ["$attempt", 1] } }),
     ...("runAt" in due ? { runAt: unlessCancelled("$runAt", due.runAt) } : {}),
     state: unlessCancelled("cancelled", due.state),
     active: unlessCancelled(false, true),

@@ -46,7 +46,12 @@ export const wakeups = (db: Db): Stream.Stream<Wakeup, StorageError> =>
       (stream) =>
         Stream.concat(
           Stream.make<[Wakeup, Wakeup]>("jobs", "schedules"),
-          Stream.repeatEffect(Effect.map(run("wakeups", () => stream.next()), (change) => wakeupOf(db, change)))
+          Stream.repeatEffect(
+            Effect.map(
+              run("wakeups", () => stream.next()),
+              (change) => wakeupOf(db, change)
+            )
+          )
         )
     )
   )

@@ -1,0 +1,147 @@
+/** The query language by mingo, with the operators that the storage uses and no other. */
+import { Aggregator } from "mingo/aggregator"
+import { Context } from "mingo/core"
+import { $sum } from "mingo/operators/accumulator"
+import {
+  $add,
+  $and,
+  $cond,
+  $eq,
+  $gte,
+  $in,
+  $literal,
+  $lte,
+  $mergeObjects,
+  $ne,
+  $not,
+  $or,
+  $subtract,
+  $switch,
+  $type
+} from "mingo/operators/expression"
+import { $group, $match, $project, $replaceWith, $set, $sort } from "mingo/operators/pipeline"
+import * as Queries from "mingo/operators/query"
+import { Query } from "mingo/query"
+import { unsupported } from "./failure.js"
+import type { Doc } from "./wire.js"
+
+const context = Context.init({
+  accumulator: { $sum },
+  expression: {
+    $add,
+    $and,
+    $cond,
+    $eq,
+    $gte,
+    $in,
+    $literal,
+    $lte,
+    $mergeObjects,
+    $ne,
+    $not,
+    $or,
+    $subtract,
+    $switch,
+    $type
+  },
+  pipeline: { $group, $match, $project, $replaceWith, $set, $sort },
+  query: {
+    $and: Queries.$and,
+    $eq: Queries.$eq,
+    $exists: Queries.$exists,
+    $expr: Queries.$expr,
+    $gt: Queries.$gt,
+    $gte: Queries.$gte,
+    $in: Queries.$in,
+    $lt: Queries.$lt,
+    $lte: Queries.$lte,
+    $ne: Queries.$ne,
+    $nin: Queries.$nin,
+    $nor: Queries.$nor,
+    $or: Queries.$or
+  }
+})
+
+export const isDoc = (value: unknown): value is Doc =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+
+export const docs = (value: unknown): ReadonlyArray<Doc> => (Array.isArray(value) ? value.filter(isDoc) : [])
+
+export const doc = (value: unknown): Doc => (isDoc(value) ? value : {})
+
+/** `$$NOW` is one instant throughout a command. */
+export const bindNow = (value: unknown, now: Date): unknown => {
+  if (value === "$$NOW") return now
+  if (Array.isArray(value)) return value.map((one) => bindNow(one, now))
+  if (!isDoc(value) || "$literal" in value) return value
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, bindNow(one, now)]))
+}
+
+const scalar = (value: unknown): boolean =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean"
+
+export interface Matcher {
+  /** The only ids that can match; undefined when any can. */
+  readonly ids: ReadonlyArray<unknown> | undefined
+  readonly test: (document: Doc) => boolean
+}
+
+const idsOf = (filter: Doc): ReadonlyArray<unknown> | undefined => {
+  const id = filter._id
+  if (typeof id === "string") return [id]
+  if (isDoc(id) && Array.isArray(id.$in)) return id.$in
+  for (const member of docs(filter.$and)) {
+    const ids = idsOf(member)
+    if (ids !== undefined) return ids
+  }
+  return undefined
+}
+
+export const matcher = (filter: Doc): Matcher => {
+  const query = new Query({ ...filter }, { context })
+  // plain equalities first: they are cheap and rule out most
+  const equalities = Object.entries(filter).filter(([key, value]) => !/[$.]/.test(key) && scalar(value))
+  return {
+    ids: idsOf(filter),
+    test: (document) =>
+      equalities.every(([key, value]) => document[key] === value || Array.isArray(document[key])) &&
+      query.test({ ...document })
+  }
+}
+
+export const pipeline = (stages: ReadonlyArray<Doc>, input: ReadonlyArray<Doc>): ReadonlyArray<Doc> =>
+  new Aggregator(
+    stages.map((stage) => ({ ...stage })),
+    { context }
+  ).run<Doc>([...input])
+
+export const project = (projection: unknown, input: ReadonlyArray<Doc>): ReadonlyArray<Doc> =>
+  isDoc(projection) && Object.keys(projection).length > 0 ? pipeline([{ $project: projection }], input) : input
+
+const rank = (value: unknown): number => {
+  if (value === undefined || value === null) return 0
+  if (typeof value === "number") return 1
+  if (typeof value === "string") return 2
+  if (typeof value === "boolean") return 4
+  if (value instanceof Date) return 5
+  throw unsupported(`sorting a ${typeof value}`)
+}
+
+const compare = (a: unknown, b: unknown): number => {
+  const ranks = rank(a) - rank(b)
+  if (ranks !== 0) return ranks
+  // text compares byte by byte, which is not the order of UTF-16
+  if (typeof a === "string" && typeof b === "string") return Buffer.compare(Buffer.from(a), Buffer.from(b))
+  return Number(a ?? 0) - Number(b ?? 0)
+}
+
+export const sort = (order: unknown, input: ReadonlyArray<Doc>): ReadonlyArray<Doc> => {
+  const keys = Object.entries(doc(order))
+  return [...input].sort((a, b) => {
+    for (const [key, direction] of keys) {
+      const result = compare(a[key], b[key]) * Number(direction)
+      if (result !== 0) return result
+    }
+    return 0
+  })
+}

@@ -1,0 +1,163 @@
+/**
+ * A MongoDB server as far as dbjobq needs one, in this process: a test double, because no real one can be installed
+ * where the tests run. It proves the calls of the driver and the storage's own logic, not MongoDB's behaviour.
+ */
+import { createServer, type Server, type Socket } from "node:net"
+import { type Call, commandOf, nameOf, type Scope } from "./commands.js"
+import { makeData, type Transaction } from "./data.js"
+import { Failure } from "./failure.js"
+import { doc } from "./language.js"
+import { type Doc, framer, parse, type Request, reply } from "./wire.js"
+
+/** What is to go wrong with the next command that fits. */
+export interface Fault {
+  readonly command: string
+  readonly when?: (command: Doc) => boolean
+  /** `lostRequest`: cut before it runs; `lostReply`: cut after. */
+  readonly kind: "lostRequest" | "lostReply" | Failure
+}
+
+export interface Fixture {
+  readonly url: string
+  /** Each command as it was received. */
+  onCommand: (name: string, command: Doc) => void
+  readonly faults: Array<Fault>
+  /** Cuts every connection; new ones are welcome. */
+  readonly cut: () => void
+  /** Cuts every connection and refuses new ones until `start`. */
+  readonly stop: () => Promise<void>
+  readonly start: () => Promise<void>
+}
+
+interface Session {
+  transaction: Transaction | undefined
+  /** The last retryable write and its reply: a repeat is answered, not done again. */
+  write: { readonly number: number; readonly reply: Doc } | undefined
+}
+
+const noTransaction = (): Failure =>
+  new Failure(251, "NoSuchTransaction", "the transaction has been aborted", ["TransientTransactionError"])
+
+const transactionOf = (scope: Scope, session: Session, command: Doc): Transaction | undefined => {
+  if (command.autocommit !== false) return undefined
+  if (!scope.replicaSet) {
+    throw new Failure(20, "IllegalOperation", "Transaction numbers are only allowed on a replica set member or mongos")
+  }
+  const number = Number(command.txnNumber)
+  if (command.startTransaction === true) session.transaction = scope.data.begin(number)
+  const transaction = session.transaction
+  if (transaction === undefined || transaction.number !== number || transaction.state === "aborted") {
+    throw noTransaction()
+  }
+  return transaction
+}
+
+export const startFixture = async (options: { readonly replicaSet: boolean }): Promise<Fixture> => {
+  const data = makeData()
+  const sessions = new Map<string, Session>()
+  const sockets = new Set<Socket>()
+  const faults: Array<Fault> = []
+  let port = 0
+  const scope: Scope = { data, cursors: new Map(), replicaSet: options.replicaSet, address: () => `127.0.0.1:${port}` }
+
+  const sessionOf = (command: Doc): Session => {
+    const id = String(doc(command.lsid).id ?? "")
+    const session = sessions.get(id) ?? { transaction: undefined, write: undefined }
+    sessions.set(id, session)
+    return session
+  }
+
+  const execute = async (command: Doc): Promise<Doc> => {
+    const { run } = commandOf(command)
+    const session = sessionOf(command)
+    const transaction = transactionOf(scope, session, command)
+    const call: Call = { ...scope, command, database: String(command.$db), now: new Date(), transaction }
+    if (command.txnNumber === undefined || transaction !== undefined) {
+      try {
+        return await run(call)
+      } catch (error) {
+        if (transaction !== undefined) data.end(transaction, "aborted")
+        throw error
+      }
+    }
+    const number = Number(command.txnNumber)
+    if (session.write?.number === number) return session.write.reply
+    const done = await run(call)
+    session.write = { number, reply: done }
+    return done
+  }
+
+  const takeFault = (command: Doc): Fault | undefined => {
+    const at = faults.findIndex((fault) => fault.command === nameOf(command) && (fault.when?.(command) ?? true))
+    return at < 0 ? undefined : faults.splice(at, 1)[0]
+  }
+
+  const answer = async (request: Request, socket: Socket): Promise<void> => {
+    const { command } = request
+    fixture.onCommand(nameOf(command), command)
+    const fault = takeFault(command)
+    if (fault?.kind === "lostRequest") {
+      socket.destroy()
+      return
+    }
+    let document: Doc
+    try {
+      if (fault?.kind instanceof Failure) throw fault.kind
+      document = await execute(command)
+    } catch (error) {
+      document =
+        error instanceof Failure ? error.document : new Failure(8, "UnknownError", `the fixture: ${error}`).document
+    }
+    if (fault?.kind === "lostReply") socket.destroy()
+    else if (!request.silent && !socket.destroyed) socket.write(reply(request, document))
+  }
+
+  const connected = (socket: Socket): void => {
+    sockets.add(socket)
+    socket.setNoDelay(true)
+    // one command after the other, as on a real connection
+    let last: Promise<void> = Promise.resolve()
+    socket.on(
+      "data",
+      framer((message) => {
+        const request = parse(message)
+        last = last.then(() => answer(request, socket))
+      })
+    )
+    socket.on("error", () => socket.destroy())
+    socket.on("close", () => sockets.delete(socket))
+  }
+
+  let server: Server | undefined
+  const cut = (): void => {
+    for (const socket of sockets) socket.destroy()
+  }
+  const start = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const listening = createServer(connected)
+      server = listening
+      listening.once("error", reject)
+      listening.listen(port, "127.0.0.1", () => {
+        const address = listening.address()
+        if (typeof address === "object" && address !== null) port = address.port
+        resolve()
+      })
+    })
+  const stop = (): Promise<void> =>
+    new Promise((resolve) => {
+      cut()
+      if (server === undefined) resolve()
+      else server.close(() => resolve())
+    })
+
+  await start()
+  const fixture: Fixture = {
+    url: `mongodb://127.0.0.1:${port}/dbjobq_test`,
+    onCommand: () => {},
+    faults,
+    cut,
+    stop,
+    start
+  }
+  return fixture
+}
