@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import type { Document, Filter, ObjectId } from "mongodb"
 import type { StorageError } from "../../JobError.js"
 import type { ClaimedJob, ClaimRequest, Service } from "../../JobStorage.js"
@@ -8,7 +9,7 @@ import { type ClaimedDocument, claimedFields, claimedOf, type JobDocument } from
 import { after, type Now } from "./time.js"
 
 /** Rounds in which other claimers took every candidate before this one gives up for now. */
-const rounds = 8
+const rounds = 6
 
 const best = { priority: -1, runAt: 1, _id: 1 } as const
 
@@ -70,14 +71,18 @@ const claimMany = (
 ): Effect.Effect<ReadonlyArray<ClaimedJob>, StorageError> =>
   Effect.gen(function* () {
     for (let round = 0; round < rounds; round++) {
+      // the best; beaten to it by others, some of the next best too, so that claimers get out of each other's way
+      const reach = request.limit * 2 ** round
       const candidates = yield* run("claim", () =>
-        db.jobs.find(filter).project<Pick<JobDocument, "_id">>({ _id: 1 }).sort(best).limit(request.limit).toArray()
+        db.jobs.find(filter).project<Pick<JobDocument, "_id">>({ _id: 1 }).sort(best).limit(reach).toArray()
       )
       if (candidates.length === 0) return []
+      const from = yield* Random.nextIntBetween(0, Math.max(1, candidates.length - request.limit + 1))
+      const chosen = candidates.slice(from, from + request.limit)
       const taken = yield* take(
         db,
         request,
-        candidates.map((one) => one._id)
+        chosen.map((one) => one._id)
       )
       if (taken.length > 0) return taken
     }

@@ -97,15 +97,24 @@ const idsOf = (filter: Doc): ReadonlyArray<unknown> | undefined => {
   return undefined
 }
 
+/** Of one plain field and one of some plain values, nothing else. */
+const plain = ([key, condition]: readonly [string, unknown]): ReadonlyArray<
+  readonly [string, ReadonlySet<unknown>]
+> => {
+  if (/[$.]/.test(key)) return []
+  const values = isDoc(condition) && Object.keys(condition).length === 1 ? condition.$in : [condition]
+  return Array.isArray(values) && values.every(scalar) ? [[key, new Set(values)]] : []
+}
+
 export const matcher = (filter: Doc): Matcher => {
   const query = new Query({ ...filter }, { context })
-  // plain equalities first: they are cheap and rule out most
-  const equalities = Object.entries(filter).filter(([key, value]) => !/[$.]/.test(key) && scalar(value))
+  // they are cheap and rule out most
+  const equalities = Object.entries(filter).flatMap(plain)
   return {
     ids: idsOf(filter),
     test: (document) =>
-      equalities.every(([key, value]) => document[key] === value || Array.isArray(document[key])) &&
-      query.test({ ...document })
+      equalities.every(([key, values]) => values.has(document[key]) || Array.isArray(document[key])) &&
+      (equalities.length === Object.keys(filter).length || query.test({ ...document }))
   }
 }
 
@@ -130,8 +139,11 @@ const rank = (value: unknown): number => {
 const compare = (a: unknown, b: unknown): number => {
   const ranks = rank(a) - rank(b)
   if (ranks !== 0) return ranks
-  // text compares byte by byte, which is not the order of UTF-16
-  if (typeof a === "string" && typeof b === "string") return Buffer.compare(Buffer.from(a), Buffer.from(b))
+  if (typeof a === "string" && typeof b === "string") {
+    // the server compares bytes; below the surrogates that is the order of JavaScript too
+    if (/[\ud800-\uffff]/.test(a + b)) throw unsupported("sorting text beyond U+D7FF")
+    return a < b ? -1 : a > b ? 1 : 0
+  }
   return Number(a ?? 0) - Number(b ?? 0)
 }
 

@@ -49,12 +49,9 @@ export const updated = (before: Doc, update: unknown, now: Date): Doc => {
     }
     return pipeline(update, [before])[0] ?? before
   }
-  return Object.entries(doc(update)).reduce(
-    (after, [operator, fields]) =>
-      topLevel(fields).reduce(
-        (made, [field, value]) => ({ ...made, [field]: apply(operator, made, field, value, now) }),
-        after
-      ),
-    before
-  )
+  const after: { [field: string]: unknown } = { ...before }
+  for (const [operator, fields] of Object.entries(doc(update))) {
+    for (const [field, value] of topLevel(fields)) after[field] = apply(operator, after, field, value, now)
+  }
+  return after
 }

@@ -74,19 +74,23 @@ export const reply = (request: Request, document: Doc): Buffer => {
 
 /** Cuts a byte stream into messages. */
 export const framer = (onMessage: (message: Buffer) => void) => {
-  let held: Array<Buffer> = []
+  let chunks: Array<Buffer> = []
   let size = 0
+  let wanted = 4
   return (chunk: Buffer): void => {
-    held.push(chunk)
+    chunks.push(chunk)
     size += chunk.length
-    while (size >= 4) {
-      const all = held.length === 1 ? (held[0] ?? chunk) : Buffer.concat(held, size)
-      const length = all.readInt32LE(0)
-      held = [all]
-      if (size < length) return
-      onMessage(all.subarray(0, length))
-      held = [all.subarray(length)]
-      size -= length
+    if (size < wanted) return
+    let all = chunks.length === 1 ? chunk : Buffer.concat(chunks)
+    wanted = 4
+    while (all.length >= 4) {
+      wanted = all.readInt32LE(0)
+      if (all.length < wanted) break
+      onMessage(all.subarray(0, wanted))
+      all = all.subarray(wanted)
+      wanted = 4
     }
+    chunks = [all]
+    size = all.length
   }
 }
