@@ -115,6 +115,8 @@ const connect = (options: Options): Effect.Effect<MongoClient, StorageError, Sco
           maxPoolSize: options.maxConnections ?? 10,
           serverSelectionTimeoutMS: connectTimeout,
           connectTimeoutMS: connectTimeout,
+          // more often than the default 10 seconds: a server that is back is found within one connectTimeout
+          heartbeatFrequencyMS: 2_000,
           waitQueueTimeoutMS: socketTimeout,
           socketTimeoutMS: socketTimeout
         }),

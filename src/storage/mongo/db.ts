@@ -57,6 +57,8 @@ const writtenOf = (result: Mongo.BulkWriteResult, refused: ReadonlySet<number>):
 
 const refusals = (error: Mongo.MongoBulkWriteError): ReadonlyArray<Mongo.WriteError> => [error.writeErrors].flat()
 
+const confirmed = (error: Mongo.MongoBulkWriteError): boolean => error.result.getWriteConcernError() === undefined
+
 /** One unordered batch; refusals by a unique index are an answer, all else fails. */
 export const bulk = <D extends Mongo.Document>(
   operation: string,
@@ -72,7 +74,7 @@ export const bulk = <D extends Mongo.Document>(
     Effect.catchAll((error) => {
       if (error instanceof Mongo.MongoBulkWriteError) {
         const errors = refusals(error)
-        if (errors.length > 0 && errors.every(isDuplicateKey) && session === undefined) {
+        if (session === undefined && errors.length > 0 && errors.every(isDuplicateKey) && confirmed(error)) {
           return Effect.succeed(writtenOf(error.result, new Set(errors.map((one) => one.index))))
         }
       }

@@ -2,7 +2,10 @@
 import * as Mongo from "mongodb"
 import { StorageError } from "../../JobError.js"
 
-/** The server's codes for elections, shutdowns, time limits and conflicts with other writers. */
+/**
+ * The server's codes for elections, shutdowns, time limits and conflicts with other writers; 64 is a write that was done
+ * and that a majority has not confirmed in time, which a repeat finds.
+ */
 const transientCodes: ReadonlySet<number> = new Set([
   6, 7, 24, 46, 50, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436
 ])
@@ -10,11 +13,15 @@ const transientCodes: ReadonlySet<number> = new Set([
 const codeOf = (error: Mongo.MongoError): number | undefined =>
   typeof error.code === "number" ? error.code : undefined
 
+/** A batch wraps what kept it from the server, a lost connection for example. */
+const innermost = (error: unknown): unknown =>
+  error instanceof Mongo.MongoBulkWriteError && error.errorResponse instanceof Mongo.MongoError
+    ? error.errorResponse
+    : error
+
 const isTransient = (error: unknown): boolean => {
   if (!(error instanceof Mongo.MongoError)) return false
   if (error instanceof Mongo.MongoNetworkError || error instanceof Mongo.MongoServerSelectionError) return true
-  // the write was done, only its confirmation by a majority is missing: a repeat finds it
-  if (error instanceof Mongo.MongoWriteConcernError) return true
   if (error.hasErrorLabel("RetryableWriteError") || error.hasErrorLabel("TransientTransactionError")) return true
   return transientCodes.has(codeOf(error) ?? 0)
 }
@@ -36,14 +43,14 @@ const isSafe = (error: unknown): boolean =>
   error instanceof Mongo.MongoNetworkError ||
   error instanceof Mongo.MongoServerSelectionError
 
-export const storageError = (operation: string, error: unknown): StorageError =>
-  error instanceof StorageError
-    ? error
-    : new StorageError({
-        operation,
-        message: `${operation}: ${describe(error)}`,
-        isTransient: isTransient(error),
-        ...(isSafe(error) ? { cause: error } : {})
-      })
+export const storageError = (operation: string, failure: unknown): StorageError => {
+  const error = innermost(failure)
+  return new StorageError({
+    operation,
+    message: `${operation}: ${describe(error)}`,
+    isTransient: isTransient(error),
+    ...(isSafe(error) ? { cause: error } : {})
+  })
+}
 
 export const isDuplicateKey = (error: { readonly code?: number | string | undefined }): boolean => error.code === 11000

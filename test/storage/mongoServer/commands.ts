@@ -1,5 +1,6 @@
 /** The commands. Each is atomic for one document; between documents others get their turn, as on a real server. */
 import { setImmediate as turn } from "node:timers/promises"
+import { ObjectId } from "bson"
 import * as ChangeStream from "./changeStream.js"
 import { type Collection, type Data, idKey, type Transaction } from "./data.js"
 import { Failure, unsupported } from "./failure.js"
@@ -245,6 +246,8 @@ const createIndexes = async (call: Call): Promise<Doc> => {
   return { ok: 1 }
 }
 
+const electionId = new ObjectId()
+
 const hello = async (call: Call): Promise<Doc> => ({
   ok: 1,
   helloOk: true,
@@ -264,6 +267,7 @@ const hello = async (call: Call): Promise<Doc> => ({
     ? {
         setName: "fixture",
         setVersion: 1,
+        electionId,
         hosts: [call.address()],
         primary: call.address(),
         me: call.address(),

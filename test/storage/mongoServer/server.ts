@@ -13,8 +13,8 @@ import { type Doc, framer, parse, type Request, reply } from "./wire.js"
 export interface Fault {
   readonly command: string
   readonly when?: (command: Doc) => boolean
-  /** `lostRequest`: cut before it runs; `lostReply`: cut after. */
-  readonly kind: "lostRequest" | "lostReply" | Failure
+  /** `lostRequest`: cut before it runs; `lostReply`: cut after; `unconfirmed`: done, but not by a majority in time. */
+  readonly kind: "lostRequest" | "lostReply" | "unconfirmed" | Failure
 }
 
 export interface Fixture {
@@ -37,6 +37,8 @@ interface Session {
 
 const noTransaction = (): Failure =>
   new Failure(251, "NoSuchTransaction", "the transaction has been aborted", ["TransientTransactionError"])
+
+const unconfirmed: Doc = { code: 64, codeName: "WriteConcernTimeout", errmsg: "waiting for replication timed out" }
 
 const transactionOf = (scope: Scope, session: Session, command: Doc): Transaction | undefined => {
   if (command.autocommit !== false) return undefined
@@ -108,6 +110,7 @@ export const startFixture = async (options: { readonly replicaSet: boolean }): P
       document =
         error instanceof Failure ? error.document : new Failure(8, "UnknownError", `the fixture: ${error}`).document
     }
+    if (fault?.kind === "unconfirmed") document = { ...document, writeConcernError: unconfirmed }
     if (fault?.kind === "lostReply") socket.destroy()
     else if (!request.silent && !socket.destroyed) socket.write(reply(request, document))
   }
