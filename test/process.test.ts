@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { SqlClient } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { JobQueue } from "dbjobq"
 import { Effect, Layer, Schedule, Schema, Scope } from "effect"
+import { drop } from "./process/drop.js"
 import { Kill, Slow } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
+import { startFixture } from "./storage/mongoServer/server.js"
 import { postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
@@ -67,12 +68,9 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
           Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))),
           Effect.orDie
         )
-      const drop = spec.startsWith("pg:")
-        ? Effect.flatMap(SqlClient.SqlClient, (sql) => sql`DROP SCHEMA ${sql(spec.split(":")[1] ?? "")} CASCADE`)
-        : Effect.void
       return yield* run({ worker: Effect.provideService(worker, Scope.Scope, scope), ledger, until, exited }).pipe(
-        Effect.ensuring(Effect.orDie(drop)),
-        Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec))))
+        Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec)))),
+        Effect.ensuring(Effect.promise(() => drop(spec)))
       )
     })
 
@@ -179,6 +177,11 @@ const suite = (label: string, makeSpec: (dir: string) => Promise<string>) => {
 }
 
 suite("processes on one SQLite file", (dir) => Promise.resolve(`sqlite:${join(dir, "jobs.db")}`))
+
+const mongo = await startFixture({ replicaSet: true })
+afterAll(mongo.stop)
+suite("processes on MongoDB", () =>
+  Promise.resolve(`mongo:${randomSchema()}:${process.env.DBJOBQ_TEST_MONGO_URL ?? mongo.url}`))
 
 const server = await postgres()
 if (server === undefined) describe.skip("processes on PostgreSQL: no server", () => {})

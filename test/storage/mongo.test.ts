@@ -18,6 +18,7 @@ import * as MongoStorage from "../../src/storage/MongoStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
 import { storageModel } from "../../src/testing/model.js"
 import { job } from "./jobs.js"
+import { dropDatabase } from "./mongoServer/database.js"
 import { Failure } from "./mongoServer/failure.js"
 import { type Fault, type Fixture, startFixture } from "./mongoServer/server.js"
 
@@ -35,9 +36,7 @@ const fresh = (): string => {
 
 afterAll(async () => {
   if (real !== undefined) {
-    const client = new MongoClient(real)
-    for (const database of databases) await client.db(database).dropDatabase()
-    await client.close()
+    for (const database of databases) await dropDatabase(real, database)
   }
   await set.stop()
   await single.stop()
@@ -366,7 +365,7 @@ describe("MongoStorage: lost replies and lost connections", () => {
           yield* Effect.promise(() => server.start())
           const second = yield* JobQueue.enqueue(Echo, { text: "after" })
           assert.strictEqual(yield* JobQueue.join(Echo, second), "after")
-        }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage))))
+        }).pipe(Effect.scoped, Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage))))
       }).pipe(Effect.scoped),
     60_000
   )

@@ -15,21 +15,29 @@ const codeOf = (error: Mongo.MongoError): number | undefined =>
 
 /** A batch wraps what kept it from the server, a lost connection for example. */
 const innermost = (error: unknown): unknown =>
-  error instanceof Mongo.MongoBulkWriteError && error.errorResponse instanceof Mongo.MongoError
-    ? error.errorResponse
-    : error
+  error instanceof Mongo.MongoBulkWriteError && error.errorResponse instanceof Error ? error.errorResponse : error
+
+/** The driver lets a socket's own error through when it strikes in the middle of a write. */
+const isSocketError = (error: unknown): error is Error =>
+  error instanceof Error &&
+  "code" in error &&
+  typeof error.code === "string" &&
+  /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH)/.test(error.code)
+
+const isConnectionError = (error: unknown): error is Error =>
+  error instanceof Mongo.MongoNetworkError || error instanceof Mongo.MongoServerSelectionError || isSocketError(error)
 
 const isTransient = (error: unknown): boolean => {
+  if (isConnectionError(error)) return true
   if (!(error instanceof Mongo.MongoError)) return false
-  if (error instanceof Mongo.MongoNetworkError || error instanceof Mongo.MongoServerSelectionError) return true
   if (error.hasErrorLabel("RetryableWriteError") || error.hasErrorLabel("TransientTransactionError")) return true
   return transientCodes.has(codeOf(error) ?? 0)
 }
 
 /** A server's text may quote values and a parse error quotes the URL, so only names and codes of those are told. */
 const describe = (error: unknown): string => {
+  if (isConnectionError(error)) return error.message
   if (!(error instanceof Mongo.MongoError)) return "the driver failed"
-  if (error instanceof Mongo.MongoNetworkError || error instanceof Mongo.MongoServerSelectionError) return error.message
   if (error instanceof Mongo.MongoServerError) {
     const code = codeOf(error) ?? 0
     return typeof error.codeName === "string" ? `${error.codeName} (${code})` : `error ${code}`
@@ -38,10 +46,7 @@ const describe = (error: unknown): string => {
 }
 
 /** What the driver says before it speaks to a server may hold the URL with its password, so it is not passed on. */
-const isSafe = (error: unknown): boolean =>
-  error instanceof Mongo.MongoServerError ||
-  error instanceof Mongo.MongoNetworkError ||
-  error instanceof Mongo.MongoServerSelectionError
+const isSafe = (error: unknown): boolean => error instanceof Mongo.MongoServerError || isConnectionError(error)
 
 export const storageError = (operation: string, failure: unknown): StorageError => {
   const error = innermost(failure)

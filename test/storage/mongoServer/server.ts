@@ -99,7 +99,7 @@ export const startFixture = async (options: { readonly replicaSet: boolean }): P
     fixture.onCommand(nameOf(command), command)
     const fault = takeFault(command)
     if (fault?.kind === "lostRequest") {
-      socket.destroy()
+      socket.resetAndDestroy()
       return
     }
     let document: Doc
@@ -111,7 +111,7 @@ export const startFixture = async (options: { readonly replicaSet: boolean }): P
         error instanceof Failure ? error.document : new Failure(8, "UnknownError", `the fixture: ${error}`).document
     }
     if (fault?.kind === "unconfirmed") document = { ...document, writeConcernError: unconfirmed }
-    if (fault?.kind === "lostReply") socket.destroy()
+    if (fault?.kind === "lostReply") socket.resetAndDestroy()
     else if (!request.silent && !socket.destroyed) socket.write(reply(request, document))
   }
 
@@ -133,7 +133,9 @@ export const startFixture = async (options: { readonly replicaSet: boolean }): P
 
   let server: Server | undefined
   const cut = (): void => {
-    for (const socket of sockets) socket.destroy()
+    // reset, not closed: the driver's monitor hangs when it writes to a connection that is just being closed, and unlike
+    // with a real server it does write, because the fixture does not stream its state
+    for (const socket of sockets) socket.resetAndDestroy()
   }
   const start = (): Promise<void> =>
     new Promise((resolve, reject) => {
