@@ -30,28 +30,20 @@ const telling = (db: Db): Array<Document> => [
 const wakeupOf = (db: Db, change: Document): Wakeup =>
   Reflect.get(Object(change.ns), "coll") === db.schedules.collectionName ? "schedules" : "jobs"
 
-const opened = (db: Db): Effect.Effect<ChangeStream<Document, Document>, StorageError> =>
-  run("wakeups", async () => {
-    const stream: ChangeStream<Document, Document> = db.database.watch(telling(db))
-    // the driver opens it on the first read
-    await stream.tryNext()
-    return stream
-  })
-
 /** A new listener hears both kinds at once, for what changed before it listened. */
 export const wakeups = (db: Db): Stream.Stream<Wakeup, StorageError> =>
   Stream.unwrapScoped(
-    Effect.map(
-      Effect.acquireRelease(opened(db), (stream) => Effect.ignore(run("wakeups", () => stream.close()))),
-      (stream) =>
-        Stream.concat(
-          Stream.make<[Wakeup, Wakeup]>("jobs", "schedules"),
-          Stream.repeatEffect(
-            Effect.map(
-              run("wakeups", () => stream.next()),
-              (change) => wakeupOf(db, change)
-            )
-          )
-        )
-    )
+    Effect.gen(function* () {
+      const changes = yield* Effect.acquireRelease(
+        Effect.sync((): ChangeStream<Document, Document> => db.database.watch(telling(db))),
+        (open) => Effect.ignore(run("wakeups", () => open.close()))
+      )
+      // the driver opens it on the first read
+      const first = yield* run("wakeups", () => changes.tryNext())
+      const next = run("wakeups", () => changes.next())
+      return Stream.make<[Wakeup, Wakeup]>("jobs", "schedules").pipe(
+        Stream.concat(first === null ? Stream.empty : Stream.make(wakeupOf(db, first))),
+        Stream.concat(Stream.repeatEffect(Effect.map(next, (change) => wakeupOf(db, change))))
+      )
+    })
   )

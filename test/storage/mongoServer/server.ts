@@ -45,6 +45,10 @@ const transactionOf = (scope: Scope, session: Session, command: Doc): Transactio
   if (!scope.replicaSet) {
     throw new Failure(20, "IllegalOperation", "Transaction numbers are only allowed on a replica set member or mongos")
   }
+  const ends = command.commitTransaction !== undefined || command.abortTransaction !== undefined
+  if ((command.readConcern !== undefined && command.startTransaction !== true) || (command.writeConcern && !ends)) {
+    throw new Failure(72, "InvalidOptions", "a command inside a transaction has no concern of its own")
+  }
   const number = Number(command.txnNumber)
   if (command.startTransaction === true) session.transaction = scope.data.begin(number)
   const transaction = session.transaction
