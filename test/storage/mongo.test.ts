@@ -4,7 +4,6 @@ import { Job, JobQueue, Worker } from "dbjobq"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
@@ -267,10 +266,21 @@ describe("MongoStorage: lost replies and lost connections", () => {
     Effect.gen(function* () {
       const storage = yield* JobStorage
       const made = Array.from({ length: 4 }, () => job())
-      const tooBig = job({ tags: [`${"x".repeat(17 * 1024 * 1024)}`] })
-      const exit = yield* Effect.exit(storage.insert([...made, tooBig]))
-      assert.isTrue(Exit.isFailure(exit))
+      const refusal = { statement: 2, failure: new Failure(121, "DocumentValidationFailure", "refused") }
+      yield* lose("update", "dbjobq_jobs", refusal)
+      const error = yield* Effect.flip(storage.insert(made))
+      assert.isFalse(error.isTransient)
       assert.deepStrictEqual(yield* storage.get(ids(made)), [])
+    }).pipe(Effect.provide(layer(fresh())))
+  )
+
+  it.live("a due time beyond all dates is the last of them", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage
+      const made = [job({ due: { runAt: 1e300 } }), job({ due: { delay: 1e300 } })]
+      yield* storage.insert(made)
+      const rows = yield* storage.get(ids(made))
+      assert.isTrue(rows.every((row) => row.state === "scheduled" && row.runAt > 7e15))
     }).pipe(Effect.provide(layer(fresh())))
   )
 

@@ -8,6 +8,9 @@ export type Now = "$$NOW" | Date
 /** Some 250,000 years: what is added to the present must stay a date. */
 const maxDelay = 8_000_000_000_000_000
 
+/** What JavaScript has as dates; beyond it the driver would write 1970. */
+const lastDate = 8_640_000_000_000_000
+
 /** Backoff with jitter has fractions, dates have not. */
 export const whole = (millis: number): number => Math.min(maxDelay, Math.max(0, Math.ceil(millis)))
 
@@ -19,7 +22,7 @@ export const dueAt = (now: Now, due: Due): { readonly runAt: Document | Date; re
     const delay = whole(due.delay)
     return { runAt: after(now, delay), state: delay === 0 ? "pending" : "scheduled" }
   }
-  const runAt = new Date(Math.ceil(due.runAt))
+  const runAt = new Date(Math.max(-lastDate, Math.min(lastDate, Math.ceil(due.runAt))))
   return { runAt, state: { $cond: [{ $lte: [runAt, now] }, "pending", "scheduled"] } }
 }
 

@@ -20,6 +20,13 @@ export interface Call extends Scope {
   readonly database: string
   readonly now: Date
   readonly transaction: Transaction | undefined
+  /** The statement of this write that is to be refused, and why. */
+  readonly refusal: Refusal | undefined
+}
+
+export interface Refusal {
+  readonly statement: number
+  readonly failure: Failure
 }
 
 type Cursor =
@@ -115,6 +122,7 @@ const statements = async (
   for (const [index, item] of items.entries()) {
     if (index > 0) await turn()
     try {
+      if (call.refusal?.statement === index) throw call.refusal.failure
       const done = await run(item, index)
       n += Number(done.n)
       nModified += Number(done.nModified ?? 0)

@@ -3,7 +3,7 @@
  * where the tests run. It proves the calls of the driver and the storage's own logic, not MongoDB's behaviour.
  */
 import { createServer, type Server, type Socket } from "node:net"
-import { type Call, commandOf, nameOf, type Scope } from "./commands.js"
+import { type Call, commandOf, nameOf, type Refusal, type Scope } from "./commands.js"
 import { makeData, type Transaction } from "./data.js"
 import { Failure } from "./failure.js"
 import { doc } from "./language.js"
@@ -14,7 +14,7 @@ export interface Fault {
   readonly command: string
   readonly when?: (command: Doc) => boolean
   /** `lostRequest`: cut before it runs; `lostReply`: cut after; `unconfirmed`: done, but not by a majority in time. */
-  readonly kind: "lostRequest" | "lostReply" | "unconfirmed" | Failure
+  readonly kind: "lostRequest" | "lostReply" | "unconfirmed" | Failure | Refusal
 }
 
 export interface Fixture {
@@ -73,11 +73,11 @@ export const startFixture = async (options: { readonly replicaSet: boolean }): P
     return session
   }
 
-  const execute = async (command: Doc): Promise<Doc> => {
+  const execute = async (command: Doc, refusal: Refusal | undefined): Promise<Doc> => {
     const { run } = commandOf(command)
     const session = sessionOf(command)
     const transaction = transactionOf(scope, session, command)
-    const call: Call = { ...scope, command, database: String(command.$db), now: new Date(), transaction }
+    const call: Call = { ...scope, command, database: String(command.$db), now: new Date(), transaction, refusal }
     if (command.txnNumber === undefined || transaction !== undefined) {
       try {
         return await run(call)
@@ -109,7 +109,7 @@ export const startFixture = async (options: { readonly replicaSet: boolean }): P
     let document: Doc
     try {
       if (fault?.kind instanceof Failure) throw fault.kind
-      document = await execute(command)
+      document = await execute(command, typeof fault?.kind === "object" ? fault.kind : undefined)
     } catch (error) {
       document =
         error instanceof Failure ? error.document : new Failure(8, "UnknownError", `the fixture: ${error}`).document
