@@ -5,11 +5,13 @@ import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { JobQueue } from "dbjobq"
 import { Effect, Layer, Schedule, Schema, Scope } from "effect"
+import { drop } from "./process/drop.js"
 import { Kill, Slow } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
-import { dropKeys, randomPrefix, redis } from "./storage/redisServer.js"
 import { dynamo } from "./storage/dynamoServer.js"
-import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
+import { startFixture } from "./storage/mongoServer/server.js"
+import { randomPrefix, redis } from "./storage/redisServer.js"
+import { postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
   Schema.Struct({
@@ -22,11 +24,7 @@ const Line = Schema.parseJson(
 
 const script = new URL("./process/worker.ts", import.meta.url).pathname
 
-const suite = (
-  label: string,
-  makeSpec: (dir: string) => Promise<string>,
-  drop: (spec: string) => Promise<unknown> = () => Promise.resolve()
-) => {
+const suite = (label: string, makeSpec: (dir: string) => string) => {
   const scenario = <A, E>(
     run: (tools: {
       readonly worker: Effect.Effect<ChildProcess>
@@ -40,7 +38,7 @@ const suite = (
         Effect.sync(() => mkdtempSync(join(tmpdir(), "dbjobq-process-"))),
         (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
       )
-      const spec = yield* Effect.promise(() => makeSpec(dir))
+      const spec = makeSpec(dir)
       const file = join(dir, "ledger")
       const ledger = (what: string) =>
         existsSync(file)
@@ -73,8 +71,8 @@ const suite = (
           Effect.orDie
         )
       return yield* run({ worker: Effect.provideService(worker, Scope.Scope, scope), ledger, until, exited }).pipe(
-        Effect.ensuring(Effect.promise(() => drop(spec))),
-        Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec))))
+        Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec)))),
+        Effect.ensuring(Effect.promise(() => drop(spec)))
       )
     })
 
@@ -180,29 +178,23 @@ const suite = (
   })
 }
 
-suite("processes on one SQLite file", (dir) => Promise.resolve(`sqlite:${join(dir, "jobs.db")}`))
+suite("processes on one SQLite file", (dir) => `sqlite:${join(dir, "jobs.db")}`)
+
+const mongo = await startFixture({ replicaSet: true })
+afterAll(mongo.stop)
+suite("processes on MongoDB", () => `mongo:${randomSchema()}:${process.env.DBJOBQ_TEST_MONGO_URL ?? mongo.url}`)
 
 const server = await postgres()
 if (server === undefined) describe.skip("processes on PostgreSQL: no server", () => {})
 else {
   afterAll(server.stop)
-  suite(
-    "processes on PostgreSQL",
-    () => Promise.resolve(`pg:${randomSchema()}:${server.url}`),
-    (spec) => dropSchema(server.url, spec.split(":")[1] ?? "")
-  )
+  suite("processes on PostgreSQL", () => `pg:${randomSchema()}:${server.url}`)
 }
 
 const redisUrl = await redis()
 if (redisUrl === undefined) describe.skip("processes on Redis: no server", () => {})
-else {
-  suite(
-    "processes on Redis",
-    () => Promise.resolve(`redis:${randomPrefix()}:${redisUrl}`),
-    (spec) => dropKeys(redisUrl, spec.split(":")[1] ?? "")
-  )
-}
+else suite("processes on Redis", () => `redis:${randomPrefix()}:${redisUrl}`)
 
 const dynamoServer = await dynamo()
 afterAll(dynamoServer.stop)
-suite("processes on DynamoDB", () => Promise.resolve(`dynamo:${dynamoServer.freshTable()}:${dynamoServer.endpoint}`))
+suite("processes on DynamoDB", () => `dynamo:${dynamoServer.freshTable()}:${dynamoServer.endpoint}`)

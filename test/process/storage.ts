@@ -1,23 +1,29 @@
-import type { JobStorage } from "dbjobq"
-import type { StorageError } from "dbjobq/JobError"
-import * as DynamoStorage from "dbjobq/storage/DynamoStorage"
-import * as PgStorage from "dbjobq/storage/PgStorage"
-import * as RedisStorage from "dbjobq/storage/RedisStorage"
-import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
-import type { Layer } from "effect"
-import { optionsFor } from "../storage/dynamoServer.js"
+import { Effect, Layer } from "effect"
+import type { JobError, JobStorage } from "dbjobq"
 
-/** `sqlite:<file>`, or `pg:<schema>:<url>`, `redis:<prefix>:<url>`, `dynamo:<table>:<endpoint>`. */
-export const storage = (spec: string): Layer.Layer<JobStorage.JobStorage, StorageError> => {
-  if (spec.startsWith("sqlite:")) return SqliteStorage.layer({ filename: spec.slice("sqlite:".length) })
+/**
+ * `sqlite:<file>`, or `pg:<schema>:<url>`, `redis:<prefix>:<url>`, `mongo:<database>:<url>`, `dynamo:<table>:<endpoint>`;
+ * loads only the driver that it needs.
+ */
+export const storage = (spec: string): Layer.Layer<JobStorage.JobStorage, JobError.StorageError> => {
   const [kind, place = "", ...rest] = spec.split(":")
   const url = rest.join(":")
-  switch (kind) {
-    case "redis":
-      return RedisStorage.layer({ url, prefix: place })
-    case "dynamo":
-      return DynamoStorage.layer({ ...optionsFor(url), table: place, shards: 2, clockSkew: "200 millis" })
-    default:
-      return PgStorage.layer({ url, schema: place })
+  const layer = async (): Promise<Layer.Layer<JobStorage.JobStorage, JobError.StorageError>> => {
+    switch (kind) {
+      case "sqlite":
+        return (await import("dbjobq/storage/SqliteStorage")).layer({ filename: spec.slice("sqlite:".length) })
+      case "mongo":
+        return (await import("dbjobq/storage/MongoStorage")).layer({ url, database: place })
+      case "redis":
+        return (await import("dbjobq/storage/RedisStorage")).layer({ url, prefix: place })
+      case "dynamo": {
+        const { optionsFor } = await import("../storage/dynamoServer.js")
+        const { layer } = await import("dbjobq/storage/DynamoStorage")
+        return layer({ ...optionsFor(url), table: place, shards: 2, clockSkew: "200 millis" })
+      }
+      default:
+        return (await import("dbjobq/storage/PgStorage")).layer({ url, schema: place })
+    }
   }
+  return Layer.unwrapEffect(Effect.promise(layer))
 }
