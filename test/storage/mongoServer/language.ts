@@ -110,11 +110,15 @@ export const matcher = (filter: Doc): Matcher => {
   const query = new Query({ ...filter }, { context })
   // they are cheap and rule out most
   const equalities = Object.entries(filter).flatMap(plain)
+  const complete = equalities.length === Object.keys(filter).length
   return {
     ids: idsOf(filter),
-    test: (document) =>
-      equalities.every(([key, values]) => values.has(document[key]) || Array.isArray(document[key])) &&
-      (equalities.length === Object.keys(filter).length || query.test({ ...document }))
+    test: (document) => {
+      // a list matches by its members
+      const lists = equalities.some(([key]) => Array.isArray(document[key]))
+      if (!lists && !equalities.every(([key, values]) => values.has(document[key]))) return false
+      return (complete && !lists) || query.test({ ...document })
+    }
   }
 }
 
@@ -141,7 +145,7 @@ const compare = (a: unknown, b: unknown): number => {
   if (ranks !== 0) return ranks
   if (typeof a === "string" && typeof b === "string") {
     // the server compares bytes; below the surrogates that is the order of JavaScript too
-    if (/[\ud800-\uffff]/.test(a + b)) throw unsupported("sorting text beyond U+D7FF")
+    if (/[\ud800-\uffff]/.test(a + b)) return Buffer.compare(Buffer.from(a), Buffer.from(b))
     return a < b ? -1 : a > b ? 1 : 0
   }
   return Number(a ?? 0) - Number(b ?? 0)
