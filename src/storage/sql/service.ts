@@ -10,6 +10,7 @@ import * as Db from "./db.js"
 import { fire } from "./fire.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
+import { checkServer, checkTables } from "./mysqlServer.js"
 import * as Operate from "./operate.js"
 import * as Read from "./read.js"
 import { progress, renew } from "./renew.js"
@@ -33,42 +34,43 @@ export const checkSchema = (schema: string | undefined): InvalidOption | undefin
     ? undefined
     : new InvalidOption({ field: "schema", rule: "must be 1 to 48 of A-Z a-z 0-9 _ and not begin with a digit" })
 
-const unsupported = (dialect: string) =>
-  Effect.fail(
-    new StorageError({
-      operation: "open",
-      message: `the ${dialect} dialect is not supported yet; use sqlite or pg`,
-      isTransient: false
-    })
-  )
+const unsupported = Effect.fail(
+  new StorageError({
+    operation: "open",
+    message: "the client's dialect is not supported; use sqlite, pg or mysql",
+    isTransient: false
+  })
+)
 
 const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({
     pg: (): Effect.Effect<Dialect, StorageError> => Effect.succeed("pg"),
     sqlite: () => Effect.succeed("sqlite" as const),
-    mysql: () => unsupported("mysql"),
-    orElse: () => unsupported("client's")
+    mysql: () => Effect.succeed("mysql" as const),
+    orElse: () => unsupported
   })
 
 /** The storage on any client of a known dialect. */
 export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
-    // SQLite cannot tell other processes, but workers on this very storage need not wait for their next poll
+    // SQLite and MySQL tell no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
     const db = Db.make({
       sql: options.sql,
       tell: hints.tell,
       dialect,
-      storeClock: dialect === "pg" && options.clock !== "effect",
+      storeClock: dialect !== "sqlite" && options.clock !== "effect",
       schema: dialect === "pg" ? options.schema : undefined
     })
+    if (dialect === "mysql") yield* Db.detached(checkServer(db))
     if (options.migrate !== false) yield* Db.detached(Migrations.run(db))
+    if (dialect === "mysql") yield* Db.detached(checkTables(db))
     const service = JobStorage.of({
       capabilities: {
-        storage: dialect === "pg" ? "postgres" : "sqlite",
+        storage: dialect === "pg" ? "postgres" : dialect,
         transactional: true,
-        wakeups: dialect === "sqlite" || options.listen !== undefined ? "hint" : "none",
+        wakeups: dialect !== "pg" || options.listen !== undefined ? "hint" : "none",
         storeClock: db.storeClock,
         durable: options.durable ?? true,
         limits: {
@@ -102,7 +104,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       listSchedules: Schedules.listSchedules(db),
       dueSchedules: Schedules.dueSchedules(db),
       fire: fire(db),
-      wakeups: dialect === "sqlite" ? hints.stream : wakeups(db, options.listen)
+      wakeups: dialect !== "pg" ? hints.stream : wakeups(db, options.listen)
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,
