@@ -1,17 +1,19 @@
 /**
  * Three numbers per storage: enqueue one by one, enqueueAll, and a drain of no-op jobs with finished rows kept.
  *
- * npm run bench -- [sqlite] [sqlite-normal] [postgres]
+ * npm run bench -- [memory] [sqlite] [sqlite-normal] [postgres] [mysql]
  */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { SqlClient } from "@effect/sql"
+import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { Job, JobQueue, type JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
+import * as MysqlStorage from "dbjobq/storage/MysqlStorage"
 import * as PgStorage from "dbjobq/storage/PgStorage"
 import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
-import { Clock, Console, Deferred, Effect, Layer, Schema, Stream } from "effect"
+import { Clock, Console, Deferred, Effect, Layer, Redacted, Schema, Stream } from "effect"
 
 const Noop = Job.make("noop", { payload: { n: Schema.Number, kind: Schema.String } })
 const payloads = (count: number) => Array.from({ length: count }, (_, n) => ({ n, kind: "bench" }))
@@ -91,11 +93,31 @@ const postgres = Effect.gen(function* () {
   )
 })
 
+const mysqlUrl = process.env["DBJOBQ_TEST_MYSQL_URL"] ?? "mysql://root@127.0.0.1:3306/test"
+const mysql = Effect.gen(function* () {
+  const database = `dbjobq_bench_${process.pid}`
+  const client = MysqlClient.layer({ url: Redacted.make(mysqlUrl) })
+  const server = Effect.map(
+    MysqlClient.MysqlClient,
+    (sql) => (statement: string) => sql.unsafe(`${statement} ${database}`)
+  )
+  const url = new URL(mysqlUrl)
+  url.pathname = `/${database}`
+  yield* Effect.flatMap(server, (run) =>
+    Effect.acquireUseRelease(
+      run("CREATE DATABASE"),
+      () => bench("mysql", MysqlStorage.layer({ url: url.href })),
+      () => Effect.orDie(run("DROP DATABASE"))
+    )
+  ).pipe(Effect.provide(client))
+})
+
 const runs = {
   memory: bench("memory", MemoryStorage.layer),
   sqlite: sqlite("full"),
   "sqlite-normal": sqlite("normal"),
-  postgres
+  postgres,
+  mysql
 }
 
 const wanted = process.argv.slice(2)
