@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Failure from "./Failure.js"
 import * as Attempt from "./internal/attempt.js"
 import * as encodable from "./internal/encodable.js"
@@ -60,7 +60,7 @@ export interface Handler<in out Name extends string> {
  */
 export interface HandlerService {
   readonly job: Any
-  readonly attempt: Attempt.Attempt<CurrentJob>
+  readonly attempt: Attempt.Attempt<Context.Tag.Service<CurrentJob>>
 }
 
 /**
@@ -222,6 +222,8 @@ export class CurrentJob extends Context.Tag("dbjobq/Job/CurrentJob")<
     readonly maxAttempts: number
     /** Epoch milliseconds. */
     readonly enqueuedAt: number
+    /** The schedule that fired the job, and the slot in epoch milliseconds: undefined when it was triggered by hand. */
+    readonly schedule: { readonly id: string; readonly slot: number | undefined } | undefined
     /** Records how far the job is, from 0 to 1. Does nothing once the job is no longer held. */
     readonly progress: (fraction: number, message?: string) => Effect.Effect<void, StorageError>
   }
@@ -401,10 +403,10 @@ export function make<A, E>(
               schedule: options.retry?.schedule,
               retryWhile: options.retry?.while,
               transactional,
-              // the attempt's own CurrentJob and Scope are in the fiber's context already and win over the layer's
-              run: (value: A) =>
-                Effect.mapInputContext(handle(value), (own: Context.Context<CurrentJob | Scope.Scope>) =>
-                  Context.merge(context, own)
+              run: (value: A, current: Context.Tag.Service<CurrentJob>, scope) =>
+                Effect.provide(
+                  handle(value),
+                  Context.add(Context.add(context, CurrentJob, current), Scope.Scope, scope)
                 )
             })
           }

@@ -79,6 +79,21 @@ export class JobNotFound extends Schema.TaggedError<JobNotFound>("dbjobq/JobNotF
 }
 
 /**
+ * No schedule has this id.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ScheduleNotFound extends Schema.TaggedError<ScheduleNotFound>("dbjobq/ScheduleNotFound")(
+  "ScheduleNotFound",
+  { id: Schema.String }
+) {
+  override get message(): string {
+    return `no schedule has the id ${this.id}`
+  }
+}
+
+/**
  * The job ended as failed for a reason that is not its own typed error: a defect, a timeout, a crash, an undecodable
  * payload, or `Job.discard`.
  *

@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as SqlClient from "@effect/sql/SqlClient"
 import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
+import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,18 +17,22 @@ import * as finished from "./internal/finished.js"
 import * as ids from "./internal/id.js"
 import * as metrics from "./internal/metrics.js"
 import * as option from "./internal/option.js"
+import * as schedules from "./internal/schedules.js"
 import * as trace from "./internal/trace.js"
 import * as transient from "./internal/transient.js"
 import * as Job from "./Job.js"
 import {
   InvalidOption,
+  type InvalidRecurrence,
   JobCancelled,
   type JobFailed,
   JobNotFound,
   type PayloadError,
   type ResultError,
+  ScheduleNotFound,
   type StorageError
 } from "./JobError.js"
+import type * as JobSchedule from "./JobSchedule.js"
 import {
   type Count,
   type Due,
@@ -35,8 +41,10 @@ import {
   type JobRow,
   JobStorage,
   type NewJob,
+  type ScheduleRow,
   Transactional
 } from "./JobStorage.js"
+import * as Recurrence from "./Recurrence.js"
 
 /**
  * @since 0.1.0
@@ -172,6 +180,54 @@ export interface Service {
     /** Default all three. */
     readonly states?: ReadonlyArray<"completed" | "failed" | "cancelled"> | undefined
   }) => Effect.Effect<number, InvalidOption | StorageError>
+  /**
+   * Creates or edits a schedule; answers its row. Edits take effect from the next slot on, which stays as it is unless
+   * the recurrence changed. A payload that the job refuses is a `PayloadError`, and nothing is written.
+   */
+  readonly putSchedule: (
+    schedule: JobSchedule.Any
+  ) => Effect.Effect<ScheduleRow, PayloadError | InvalidOption | StorageError>
+  readonly getSchedule: (id: string) => Effect.Effect<ScheduleRow, ScheduleNotFound | StorageError>
+  /** A page in the order of ids. */
+  readonly listSchedules: (options?: ListSchedulesOptions) => Effect.Effect<SchedulePage, InvalidOption | StorageError>
+  /** Slots that passed while it was disabled are not made up for. Does nothing when it is enabled. */
+  readonly enableSchedule: (
+    id: string
+  ) => Effect.Effect<void, ScheduleNotFound | InvalidRecurrence | InvalidOption | StorageError>
+  /** Once this returns, no worker fires it any more. Jobs it fired before stay. */
+  readonly disableSchedule: (id: string) => Effect.Effect<void, ScheduleNotFound | StorageError>
+  /** Forgets the schedule and its counters. Jobs it fired stay. A worker that declares it puts it again when it starts. */
+  readonly removeSchedule: (id: string) => Effect.Effect<void, ScheduleNotFound | StorageError>
+  /**
+   * Enqueues the schedule's job now, also while it is disabled; answers the job's id, the holder's where its unique key
+   * is held. Slots and counters stay as they are.
+   */
+  readonly triggerSchedule: (id: string) => Effect.Effect<string, ScheduleNotFound | InvalidOption | StorageError>
+  /** Its next `n` slots, 0 to 10,000; those it would have when it is disabled. */
+  readonly previewSchedule: (
+    id: string,
+    n: number
+  ) => Effect.Effect<ReadonlyArray<DateTime.Utc>, ScheduleNotFound | InvalidRecurrence | InvalidOption | StorageError>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface SchedulePage {
+  readonly schedules: ReadonlyArray<ScheduleRow>
+  /** Give it to the next call as `after`; undefined on the last page. */
+  readonly next: string | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListSchedulesOptions {
+  readonly after?: string | undefined
+  /** 1 to 200, default 50. */
+  readonly limit?: number | undefined
 }
 
 /**
@@ -254,8 +310,19 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       }
     })
 
+  let warned = false
+  // the jobs are written all the same: it is the caller who believes them to be part of the transaction
+  const warnOutside = Effect.gen(function* () {
+    if (warned || Option.isNone(yield* Effect.serviceOption(SqlClient.TransactionConnection))) return
+    if (Option.isSome(transactional) && (yield* transactional.value.inTransaction)) return
+    warned = true
+    yield* Effect.logWarning(
+      `dbjobq: a job is enqueued inside an open SQL transaction that the ${storage.capabilities.storage} storage is not part of; it stays when that transaction rolls back`
+    )
+  })
+
   const insert = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
-    Effect.flatMap(steady(storage.insert(rows)), (answers) => {
+    Effect.flatMap(Effect.zipRight(warnOutside, steady(storage.insert(rows))), (answers) => {
       const conflict = answers.findIndex((answer) => answer.answer === "conflict")
       return conflict < 0
         ? Effect.succeed(answers)
@@ -364,6 +431,19 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     return refusal === undefined ? steady(effect) : Effect.fail(refusal)
   }
 
+  const getSchedule: Service["getSchedule"] = (id) =>
+    Effect.flatMap(transient.retry(storage.getSchedules([id])), ([row]) =>
+      row === undefined ? Effect.fail(new ScheduleNotFound({ id })) : Effect.succeed(row)
+    )
+
+  const oneSchedule = (
+    id: string,
+    answers: Effect.Effect<ReadonlyArray<boolean>, StorageError>
+  ): Effect.Effect<void, ScheduleNotFound | StorageError> =>
+    Effect.flatMap(steady(answers), ([found]) =>
+      found === true ? Effect.void : Effect.fail(new ScheduleNotFound({ id }))
+    )
+
   return {
     enqueue: (job, ...args) => Effect.map(enqueueOrGet(job, ...args), ({ id }) => id),
     enqueueOrGet,
@@ -400,6 +480,59 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
           total += removed
           if (removed < pruneBatch) return total
         }
+      }),
+    putSchedule: (schedule) =>
+      Effect.flatMap(schedules.put(storage, [schedule], steady), ([row]) =>
+        row === undefined ? Effect.dieMessage("the storage answered no item") : Effect.succeed(row)
+      ),
+    getSchedule,
+    listSchedules: ({ after, limit = 50 } = {}) => {
+      const refusal = option.int("limit", limit, 1, pageMax)
+      if (refusal !== undefined) return Effect.fail(refusal)
+      return Effect.map(transient.retry(storage.listSchedules({ after, limit })), (rows) => ({
+        schedules: rows,
+        next: rows.length < limit ? undefined : rows[rows.length - 1]?.id
+      }))
+    },
+    enableSchedule: (id) =>
+      Effect.gen(function* () {
+        const row = yield* getSchedule(id)
+        const next = schedules.firstSlot(yield* schedules.read(row.recurrence), yield* steady(schedules.now(storage)))
+        if (next instanceof InvalidOption) return yield* next
+        yield* oneSchedule(id, storage.enableSchedules([{ id, enabled: true, next }]))
+      }),
+    disableSchedule: (id) => oneSchedule(id, storage.enableSchedules([{ id, enabled: false, next: null }])),
+    removeSchedule: (id) => oneSchedule(id, storage.removeSchedules([id])),
+    triggerSchedule: (id) =>
+      Effect.gen(function* () {
+        const row = yield* getSchedule(id)
+        const [answer] = yield* insert([
+          {
+            id: (yield* ids.make(1))[0] ?? "",
+            name: row.job,
+            queue: row.queue,
+            priority: row.priority,
+            payload: row.payload,
+            due: { delay: 0 },
+            maxAttempts: row.maxAttempts,
+            uniqueKey: row.uniqueKey,
+            tags: [],
+            traceparent: yield* trace.current,
+            scheduleId: row.id,
+            slot: null
+          }
+        ])
+        return answer === undefined ? yield* Effect.dieMessage("the storage answered no item") : answer.id
+      }),
+    previewSchedule: (id, n) =>
+      Effect.gen(function* () {
+        const refusal = option.int("n", n, 0, 10_000)
+        if (refusal !== undefined) return yield* refusal
+        const row = yield* getSchedule(id)
+        const recurrence = yield* schedules.read(row.recurrence)
+        const now = yield* transient.retry(schedules.now(storage))
+        const after = row.enabled && row.next !== null ? row.next - 1 : now
+        return Recurrence.upcoming(recurrence, n, after)
       })
   }
 })
@@ -574,3 +707,70 @@ export const counts = Effect.flatMap(JobQueue, (queue) => queue.counts)
  * @category accessors
  */
 export const pausedQueues = Effect.flatMap(JobQueue, (queue) => queue.pausedQueues)
+
+/**
+ * See `Service.putSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const putSchedule = (schedule: JobSchedule.Any) =>
+  Effect.flatMap(JobQueue, (queue) => queue.putSchedule(schedule))
+
+/**
+ * See `Service.getSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const getSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.getSchedule(id))
+
+/**
+ * See `Service.listSchedules`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const listSchedules = (options?: ListSchedulesOptions) =>
+  Effect.flatMap(JobQueue, (queue) => queue.listSchedules(options))
+
+/**
+ * See `Service.enableSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const enableSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.enableSchedule(id))
+
+/**
+ * See `Service.disableSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const disableSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.disableSchedule(id))
+
+/**
+ * See `Service.removeSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const removeSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.removeSchedule(id))
+
+/**
+ * See `Service.triggerSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const triggerSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.triggerSchedule(id))
+
+/**
+ * See `Service.previewSchedule`.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const previewSchedule = (id: string, n: number) =>
+  Effect.flatMap(JobQueue, (queue) => queue.previewSchedule(id, n))

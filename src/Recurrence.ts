@@ -124,9 +124,7 @@ export const every = (
   const period = check.millisOrThrow("duration", duration, 1_000)
   if (!Number.isInteger(period)) throw new InvalidOption({ field: "duration", rule: "must be whole milliseconds" })
   const anchor = Option.map(DateTime.make(options?.anchor ?? 0), DateTime.toUtc)
-  if (Option.isNone(anchor) || !Number.isInteger(anchor.value.epochMillis)) {
-    throw new InvalidOption({ field: "anchor", rule: "must be a valid date of whole milliseconds" })
-  }
+  if (Option.isNone(anchor)) throw new InvalidOption({ field: "anchor", rule: "must be a valid date" })
   const self: Every = {
     ...Proto,
     _tag: "Every",
@@ -284,6 +282,13 @@ const durationText = (duration: Duration.Duration): string => {
   return `${millis / size} ${unit}${millis === size ? "" : "s"}`
 }
 
+/**
+ * A readable text that {@link fromString} reads back: `every 5 minutes`,
+ * `every 90 seconds from 2024-01-01T00:00:00.000Z`, `cron 0 3 * * * in Europe/Oslo`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 const format = (self: Recurrence): string => {
   if (self._tag === "Cron") return `cron ${self.expression} in ${self.timezone}`
   const from = self.anchor.epochMillis === 0 ? "" : ` from ${DateTime.formatIso(self.anchor)}`
@@ -327,6 +332,12 @@ const everyFromString = (duration: string, anchor: string | undefined) =>
       })
   )
 
+/**
+ * Recurrences as their text ({@link toString}, {@link fromString}).
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
 const schema: Schema_.Schema<Recurrence, string> = Schema_.transformOrFail(
   Schema_.String,
   Schema_.declare(isRecurrence, { identifier: "Recurrence" }),
@@ -338,20 +349,4 @@ const schema: Schema_.Schema<Recurrence, string> = Schema_.transformOrFail(
   }
 )
 
-export {
-  /**
-   * A readable text that {@link fromString} reads back: `every 5 minutes`,
-   * `every 90 seconds from 2024-01-01T00:00:00.000Z`, `cron 0 3 * * * in Europe/Oslo`.
-   *
-   * @since 0.1.0
-   * @category conversions
-   */
-  format as toString,
-  /**
-   * Recurrences as their text ({@link toString}, {@link fromString}).
-   *
-   * @since 0.1.0
-   * @category schemas
-   */
-  schema as Schema
-}
+export { format as toString, schema as Schema }

@@ -12,18 +12,43 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as ids from "./internal/id.js"
+import * as schedules from "./internal/schedules.js"
 import * as Engine from "./internal/worker/engine.js"
 import type { Health as LoopHealth } from "./internal/worker/loop.js"
 import { settings as checkSettings, type WorkerOptions } from "./internal/worker/options.js"
 import * as Job from "./Job.js"
-import { InvalidOption } from "./JobError.js"
+import { InvalidOption, type PayloadError, type StorageError } from "./JobError.js"
+import type * as JobSchedule from "./JobSchedule.js"
 import { JobStorage, Transactional } from "./JobStorage.js"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export type Options = WorkerOptions
+export type Tuning = WorkerOptions
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<Schedules extends ReadonlyArray<JobSchedule.Any> = []> extends Tuning {
+  /**
+   * Put when the worker is made, as by `JobSchedule.layer`; the worker runs their jobs too. It fires every due schedule
+   * of the storage, not only these.
+   */
+  readonly schedules?: Schedules | undefined
+}
+
+/**
+ * What a worker of these jobs and schedules needs: the storage, and a handler for each job.
+ *
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type Requirements<Jobs extends ReadonlyArray<Job.Any>, Schedules extends ReadonlyArray<JobSchedule.Any>> =
+  | JobStorage
+  | Job.ToHandler<Jobs[number]>
+  | Job.ToHandler<Schedules[number]["job"]>
 
 /**
  * @since 0.1.0
@@ -57,7 +82,7 @@ export interface Status {
   readonly buffered: number
   /** Attempts settled since the latest start. */
   readonly settled: number
-  /** The background loops by name: fetcher, settler, renewer, sweeper, listener. */
+  /** The background loops by name: fetcher, settler, renewer, sweeper, scheduler, listener. */
   readonly health: { readonly [loop: string]: Health }
 }
 
@@ -88,24 +113,30 @@ export class Worker extends Context.Tag("dbjobq/Worker")<Worker, Service>() {}
  * A worker for these jobs, stopped when its scope closes. Use it directly for several workers in one program.
  *
  * Fails with `InvalidOption` for an option outside its rule, two jobs of one name, or a handler that was made from
- * another definition than the one given.
+ * another definition than the one given; with `PayloadError` for a schedule whose payload its job refuses.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
+export const make = <
+  const Jobs extends ReadonlyArray<Job.Any>,
+  const Schedules extends ReadonlyArray<JobSchedule.Any> = []
+>(
   jobs: Jobs,
-  options: Options = {}
-): Effect.Effect<Service, InvalidOption, JobStorage | Scope.Scope | Job.ToHandler<Jobs[number]>> =>
+  options: Options<Schedules> = {}
+): Effect.Effect<Service, PayloadError | InvalidOption | StorageError, Scope.Scope | Requirements<Jobs, Schedules>> =>
   Effect.gen(function* () {
     const settings = yield* checkSettings(options)
     const storage = yield* JobStorage
-    const context = yield* Effect.context<Job.ToHandler<Jobs[number]>>()
+    const context = yield* Effect.context<Requirements<Jobs, Schedules>>()
+    const names = new Set<string>()
+    for (const { name } of jobs) {
+      if (names.has(name)) return yield* new InvalidOption({ field: "jobs", rule: `must not name ${name} twice` })
+      names.add(name)
+    }
+    const declared: ReadonlyArray<JobSchedule.Any> = options.schedules ?? []
     const handlers = new Map<string, Job.HandlerService>()
-    for (const job of jobs) {
-      if (handlers.has(job.name)) {
-        return yield* new InvalidOption({ field: "jobs", rule: `must not name ${job.name} twice` })
-      }
+    for (const job of [...jobs, ...declared.map((schedule) => schedule.job)]) {
       const handler = Context.getOption(context, Job.handlerTag(job.name))
       if (Option.isNone(handler) || handler.value.job !== job) {
         return yield* new InvalidOption({
@@ -115,6 +146,7 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
       }
       handlers.set(job.name, handler.value)
     }
+    yield* schedules.put(storage, declared)
 
     const id = (yield* ids.make(1))[0] ?? ""
     const parent = yield* Effect.scope
@@ -188,23 +220,34 @@ export const make = <const Jobs extends ReadonlyArray<Job.Any>>(
  * @since 0.1.0
  * @category layers
  */
-export const layer = <const Jobs extends ReadonlyArray<Job.Any>>(
+export const layer = <
+  const Jobs extends ReadonlyArray<Job.Any>,
+  const Schedules extends ReadonlyArray<JobSchedule.Any> = []
+>(
   jobs: Jobs,
-  options: Options = {}
-): Layer.Layer<Worker, InvalidOption, JobStorage | Job.ToHandler<Jobs[number]>> =>
+  options: Options<Schedules> = {}
+): Layer.Layer<Worker, PayloadError | InvalidOption | StorageError, Requirements<Jobs, Schedules>> =>
   Layer.scoped(Worker, make(jobs, options))
 
 /**
- * As `layer`, its options read from configuration.
+ * As `layer`, its tuning read from configuration.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerConfig = <const Jobs extends ReadonlyArray<Job.Any>>(
+export const layerConfig = <
+  const Jobs extends ReadonlyArray<Job.Any>,
+  const Schedules extends ReadonlyArray<JobSchedule.Any> = []
+>(
   jobs: Jobs,
-  options: Config.Config.Wrap<Options>
-): Layer.Layer<Worker, InvalidOption | ConfigError.ConfigError, JobStorage | Job.ToHandler<Jobs[number]>> =>
+  tuning: Config.Config.Wrap<Tuning>,
+  options: { readonly schedules?: Schedules | undefined } = {}
+): Layer.Layer<
+  Worker,
+  PayloadError | InvalidOption | StorageError | ConfigError.ConfigError,
+  Requirements<Jobs, Schedules>
+> =>
   Layer.scoped(
     Worker,
-    Effect.flatMap(Config.unwrap(options), (unwrapped) => make(jobs, unwrapped))
+    Effect.flatMap(Config.unwrap(tuning), (unwrapped) => make(jobs, { ...unwrapped, ...options }))
   )

@@ -83,6 +83,16 @@ describe("examples", { timeout: 70_000 }, () => {
     assert.includeMembers([...out], ["worker A stopped", "worker B stopped"])
   })
 
+  it("recurring", async () => {
+    const out = await lines("recurring")
+    assert.isAtLeast(out.filter((line) => line === "  report of the pulse").length, 4)
+    assert.includeMembers(
+      [...out],
+      ["disabled, it fired 0 times", "enabled again, it goes on", "  report of the night, by hand"]
+    )
+    assert.strictEqual(out.filter((line) => line === "  03:00 in Oslo").length, 3)
+  })
+
   it("postgres", async (test) => {
     if (server === undefined) return test.skip("no PostgreSQL")
     const out = await lines("postgres")

@@ -8,7 +8,7 @@ import { JobQueue } from "dbjobq"
 import { Effect, Layer, Schedule, Schema, Scope } from "effect"
 import { Kill, Slow } from "./process/jobs.js"
 import { storage } from "./process/storage.js"
-import { postgres, randomSchema } from "./storage/servers.js"
+import { mysql, postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
   Schema.Struct({
@@ -185,4 +185,11 @@ if (server === undefined) describe.skip("processes on PostgreSQL: no server", ()
 else {
   afterAll(server.stop)
   suite("processes on PostgreSQL", () => Promise.resolve(`pg:${randomSchema()}:${server.url}`))
+}
+
+const mysqlServer = await mysql()
+if (mysqlServer === undefined) describe.skip("processes on MySQL: no server", () => {})
+else {
+  afterAll(mysqlServer.stop)
+  suite("processes on MySQL", mysqlServer.database)
 }

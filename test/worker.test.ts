@@ -249,13 +249,14 @@ describe("Worker", () => {
   it.scoped("refuses options outside their rules, by field", () =>
     Effect.gen(function* () {
       const live = Send.toLayer(() => Effect.succeed(""))
-      const refused = (options: Worker.Options) =>
-        Effect.map(Effect.flip(Effect.provide(Worker.make([Send], options), live)), (error) => error.field)
+      const fieldOf = <A, E, R>(made: Effect.Effect<A, E, R>) =>
+        Effect.map(Effect.flip(made), (error) => (error instanceof JobError.InvalidOption ? error.field : error))
+      const refused = (options: Worker.Options) => fieldOf(Effect.provide(Worker.make([Send], options), live))
       assert.strictEqual(yield* refused({ concurrency: 0 }), "concurrency")
       assert.strictEqual(yield* refused({ lease: "500 millis" }), "lease")
       assert.strictEqual(yield* refused({ queues: { "a b": { concurrency: 1 } } }), "queues.a b")
       const other = Job.make("Send", { payload: { to: Schema.String } })
-      assert.strictEqual((yield* Effect.flip(Effect.provide(Worker.make([other]), live))).field, "jobs")
+      assert.strictEqual(yield* fieldOf(Effect.provide(Worker.make([other]), live)), "jobs")
     }).pipe(Effect.provide(services))
   )
 

@@ -33,7 +33,9 @@ export type Ended =
   | { readonly _tag: "Interrupted" }
 
 /** What the worker lends to an attempt. */
-export interface Lent {
+export interface Lent<Current> {
+  /** What the handler sees of the job it runs. */
+  readonly current: Current
   /** The settlement that a transactional handler commits; answers whether the job was still held. */
   readonly complete: (result: string | null) => Effect.Effect<boolean, StorageError>
   /** Why the worker interrupted the attempt, if it did. */
@@ -43,9 +45,9 @@ export interface Lent {
 }
 
 /** To be run uninterruptibly: only the decoding and the handler let themselves be interrupted. */
-export type Attempt<R> = (row: ClaimedJob, lent: Lent) => Effect.Effect<Ended, never, R>
+export type Attempt<Current> = (row: ClaimedJob, lent: Lent<Current>) => Effect.Effect<Ended>
 
-export interface Options<A, S, E, R> {
+export interface Options<A, S, E, Current> {
   readonly payload: Schema.Schema<A, unknown>
   readonly success: Schema.Schema<S, unknown>
   readonly error: Schema.Schema<E, unknown>
@@ -54,7 +56,7 @@ export interface Options<A, S, E, R> {
   readonly schedule: Schedule.Schedule<unknown, Failure.Failure<E>> | undefined
   readonly retryWhile: ((error: E) => boolean) | undefined
   readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
-  readonly run: (payload: A) => Effect.Effect<S, E, R | Scope.Scope>
+  readonly run: (payload: A, current: Current, scope: Scope.Scope) => Effect.Effect<S, E>
 }
 
 /** Largest result or typed error, in bytes of JSON. */
@@ -70,7 +72,14 @@ export class Control {
   }
 }
 
-export const make = <A, S, E, R>({
+const undecodable = (refusal: Json.Refusal): Effect.Effect<Ended> =>
+  Effect.succeed({
+    _tag: "Failure",
+    failure: failure.stated("undecodable", "PayloadError", `expected "${refusal.path}" to be ${refusal.expected}`),
+    retryIn: undefined
+  })
+
+export const make = <A, S, E, Current>({
   error,
   payload,
   retryWhile,
@@ -79,112 +88,109 @@ export const make = <A, S, E, R>({
   success,
   timeout,
   transactional
-}: Options<A, S, E, R>): Attempt<Exclude<R, Scope.Scope>> => {
+}: Options<A, S, E, Current>): Attempt<Current> => {
   const decodePayload = ParseResult.decodeUnknown(payload)
   const encodeResult = ParseResult.encode(success)
   const encodeError = ParseResult.encode(error)
 
-  return (row, lent) => {
-    const largest = Math.min(maxResult, lent.maxResult)
+  const failed = (row: ClaimedJob, stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
+    const final =
+      row.attempt >= row.maxAttempts || (stored.kind === "fail" && typed !== undefined && retryWhile?.(typed) === false)
+    if (final) return Effect.succeed({ _tag: "Failure", failure: stored, retryIn: undefined })
+    const input = { kind: stored.kind, name: stored.name, message: stored.message, error: typed }
+    return Effect.map(
+      schedule === undefined ? Backoff.standard(row.attempt) : Backoff.replay(schedule, row.attempt, input),
+      (retryIn) => ({ _tag: "Failure", failure: stored, retryIn })
+    )
+  }
 
-    const failed = (stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
-      const final =
-        row.attempt >= row.maxAttempts ||
-        (stored.kind === "fail" && typed !== undefined && retryWhile?.(typed) === false)
-      if (final) return Effect.succeed({ _tag: "Failure", failure: stored, retryIn: undefined })
-      const input = { kind: stored.kind, name: stored.name, message: stored.message, error: typed }
-      return Effect.map(
-        schedule === undefined ? Backoff.standard(row.attempt) : Backoff.replay(schedule, row.attempt, input),
-        (retryIn) => ({ _tag: "Failure", failure: stored, retryIn })
+  const largest = (lent: Lent<Current>): number => Math.min(maxResult, lent.maxResult)
+
+  const typedFailure = (row: ClaimedJob, lent: Lent<Current>, value: E): Effect.Effect<Ended> =>
+    Effect.matchEffect(encodeError(value), {
+      onFailure: () => failed(row, failure.make("die", value)),
+      onSuccess: (encoded) =>
+        Either.match(Json.stringify(encoded, largest(lent)), {
+          onLeft: () => failed(row, failure.make("die", value)),
+          onRight: () => failed(row, failure.make("fail", value, encoded), value)
+        })
+    })
+
+  const fromCause = (row: ClaimedJob, lent: Lent<Current>, cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
+    const reason = lent.reason()
+    if (reason === "timeout") {
+      return failed(row, failure.stated("timeout", "TimeoutException", `no result within ${timeout} ms`))
+    }
+    // a job that was cancelled or lost is so however its handler answers the interruption
+    if (reason === "cancelled" || reason === "lost" || (reason === "shutdown" && Cause.isInterrupted(cause))) {
+      return Effect.succeed({ _tag: "Interrupted" })
+    }
+    for (const defect of Cause.defects(cause)) {
+      if (!(defect instanceof Control)) continue
+      return Effect.succeed(
+        defect.outcome.to === "snooze"
+          ? { _tag: "Snooze", delay: defect.outcome.delay }
+          : {
+              _tag: "Failure",
+              failure: failure.stated("discarded", "Discarded", defect.outcome.reason),
+              retryIn: undefined
+            }
       )
     }
+    const typed = Cause.failureOption(cause)
+    if (Option.isSome(typed)) {
+      if (typed.value instanceof Fenced) return Effect.succeed({ _tag: "Fenced" })
+      if (typed.value instanceof Refused) {
+        const { expected, path } = typed.value.refusal
+        const message = `the result does not encode: expected "${path}" to be ${expected}`
+        return failed(row, failure.stated("die", "ResultError", message))
+      }
+      if (typed.value instanceof StorageFailed) return failed(row, failure.make("die", typed.value.error))
+      return typedFailure(row, lent, typed.value)
+    }
+    const defect = Cause.dieOption(cause)
+    return failed(
+      row,
+      Option.isSome(defect)
+        ? failure.make("die", defect.value)
+        : failure.stated("interrupted", "InterruptedException", "the handler interrupted itself")
+    )
+  }
 
-    const undecodable = (refusal: Json.Refusal): Effect.Effect<Ended> =>
-      Effect.succeed({
-        _tag: "Failure",
-        failure: failure.stated("undecodable", "PayloadError", `expected "${refusal.path}" to be ${refusal.expected}`),
-        retryIn: undefined
-      })
+  const encodeSuccess = (lent: Lent<Current>, value: S): Effect.Effect<string | null, Refused> =>
+    Effect.matchEffect(encodeResult(value), {
+      onFailure: (issue) => Effect.fail(new Refused(parseIssue.describe(issue))),
+      onSuccess: (encoded) =>
+        encoded === undefined
+          ? Effect.succeed(null)
+          : Either.mapLeft(Json.stringify(encoded, largest(lent)), (refusal) => new Refused(refusal))
+    })
 
-    const typedFailure = (value: E): Effect.Effect<Ended> =>
-      Effect.matchEffect(encodeError(value), {
-        onFailure: () => failed(failure.make("die", value)),
-        onSuccess: (encoded) =>
-          Either.match(Json.stringify(encoded, largest), {
-            onLeft: () => failed(failure.make("die", value)),
-            onRight: () => failed(failure.make("fail", value, encoded), value)
-          })
-      })
-
-    const encodeSuccess = (value: S): Effect.Effect<string | null, Refused> =>
+  const handled = (lent: Lent<Current>, value: A): Effect.Effect<Ended, E | Halt> => {
+    const result = Effect.flatMap(
+      Effect.scopedWith((scope) => run(value, lent.current, scope)),
+      (done) => encodeSuccess(lent, done)
+    )
+    if (transactional === undefined) return Effect.map(result, (text) => ({ _tag: "Success", result: text }))
+    // the completion commits with the handler's own writes; refusing it here rolls both back
+    const settled = Effect.flatMap(result, (text) =>
       Effect.flatMap(
-        Effect.mapError(encodeResult(value), (issue) => new Refused(parseIssue.describe(issue))),
-        (encoded) =>
-          encoded === undefined
-            ? Effect.succeed(null)
-            : Either.mapLeft(Json.stringify(encoded, largest), (refusal) => new Refused(refusal))
+        Effect.mapError(lent.complete(text), (cause) => new StorageFailed(cause)),
+        (accepted) => (accepted ? Effect.succeed<Ended>({ _tag: "Settled" }) : Effect.fail(new Fenced()))
       )
+    )
+    return Effect.mapError(transactional.withTransaction(settled), (cause) =>
+      cause instanceof StorageError ? new StorageFailed(cause) : cause
+    )
+  }
 
-    const fromCause = (cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
-      const reason = lent.reason()
-      if (reason === "timeout") {
-        return failed(failure.stated("timeout", "TimeoutException", `no result within ${timeout} ms`))
-      }
-      // a job that was cancelled or lost is so however its handler answers the interruption
-      if (reason === "cancelled" || reason === "lost" || (reason === "shutdown" && Cause.isInterrupted(cause))) {
-        return Effect.succeed({ _tag: "Interrupted" })
-      }
-      for (const defect of Cause.defects(cause)) {
-        if (defect instanceof Control) {
-          return Effect.succeed(
-            defect.outcome.to === "snooze"
-              ? { _tag: "Snooze", delay: defect.outcome.delay }
-              : {
-                  _tag: "Failure",
-                  failure: failure.stated("discarded", "Discarded", defect.outcome.reason),
-                  retryIn: undefined
-                }
-          )
-        }
-      }
-      const typed = Cause.failureOption(cause)
-      if (Option.isSome(typed)) {
-        if (typed.value instanceof Fenced) return Effect.succeed({ _tag: "Fenced" })
-        if (typed.value instanceof Refused) {
-          const { expected, path } = typed.value.refusal
-          return failed(
-            failure.stated("die", "ResultError", `the result does not encode: expected "${path}" to be ${expected}`)
-          )
-        }
-        if (typed.value instanceof StorageFailed) return failed(failure.make("die", typed.value.error))
-        return typedFailure(typed.value)
-      }
-      const defect = Cause.dieOption(cause)
-      if (Option.isSome(defect)) return failed(failure.make("die", defect.value))
-      return failed(failure.stated("interrupted", "InterruptedException", "the handler interrupted itself"))
-    }
-
-    const handled = (value: A): Effect.Effect<Ended, E | Halt, Exclude<R, Scope.Scope>> => {
-      const result = Effect.flatMap(Effect.scoped(run(value)), encodeSuccess)
-      if (transactional === undefined) return Effect.map(result, (text) => ({ _tag: "Success", result: text }))
-      // the completion commits with the handler's own writes; refusing it here rolls both back
-      const settled = Effect.flatMap(result, (text) =>
-        Effect.flatMap(
-          Effect.mapError(lent.complete(text), (cause) => new StorageFailed(cause)),
-          (accepted) => (accepted ? Effect.succeed<Ended>({ _tag: "Settled" }) : Effect.fail(new Fenced()))
-        )
-      )
-      return Effect.mapError(transactional.withTransaction(settled), (cause) =>
-        cause instanceof StorageError ? new StorageFailed(cause) : cause
-      )
-    }
-
+  return (row, lent) => {
     const parsed = Json.parse(row.payload)
     if (Either.isLeft(parsed)) return undecodable(parsed.left)
     return Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => decodePayload(parsed.right))), {
       onFailure: (cause) =>
         Cause.isInterrupted(cause)
-          ? fromCause(Cause.interrupt(FiberId.none))
+          ? fromCause(row, lent, Cause.interrupt(FiberId.none))
           : undecodable(
               Option.match(Cause.failureOption(cause), {
                 onNone: () => ({ path: "", expected: "a payload that its schema decodes without throwing" }),
@@ -192,8 +198,8 @@ export const make = <A, S, E, R>({
               })
             ),
       onSuccess: (value) =>
-        Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => handled(value))), {
-          onFailure: fromCause,
+        Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => handled(lent, value))), {
+          onFailure: (cause) => fromCause(row, lent, cause),
           onSuccess: Effect.succeed
         })
     })

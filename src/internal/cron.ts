@@ -57,7 +57,9 @@ const rules = [
 
 const refuse = (field: string, rule: string) => Either.left(new InvalidRecurrence({ field, rule }))
 
-const parse = Option.liftThrowable((expression: string) => CronExpressionParser.parse(expression, { tz: "UTC" }).fields)
+const parse = Option.liftThrowable(
+  (expression: string) => CronExpressionParser.parse(expression, { tz: "UTC", currentDate: 0 }).fields
+)
 
 type Fields = Option.Option.Value<ReturnType<typeof parse>>
 
@@ -76,12 +78,10 @@ export const read = (expression: string): Either.Either<Cron, InvalidRecurrence>
   }
   const values = atoms.length === 5 ? ["0", ...atoms] : atoms
   for (const [index, { field, pattern, rule }] of rules.entries()) {
-    const value = values[index] ?? ""
-    const alone = values.map((_, other) => (other === index ? value : "*")).join(" ")
-    if (!pattern.test(value) || Option.isNone(parse(alone))) return refuse(field, rule)
+    if (!pattern.test(values[index] ?? "")) return refuse(field, rule)
   }
   const fields = parse(values.join(" "))
-  if (Option.isNone(fields)) return refuse("dayOfMonth", "must be a day that at least one of the months has")
+  if (Option.isNone(fields)) return blame(values)
   const { second, minute, hour } = fields.value
   return Either.right({
     hours: ascending(hour.values),
@@ -90,6 +90,16 @@ export const read = (expression: string): Either.Either<Cron, InvalidRecurrence>
     isInterval: /[*?/]/.test(`${values[1]}${values[2]}`),
     matchesDay: dayMatcher(fields.value)
   })
+}
+
+/** The field that is refused even alone. Each is fine alone only when no month has the day of month. */
+const blame = (values: ReadonlyArray<string>) => {
+  const found = rules.find((_, index) =>
+    Option.isNone(parse(values.map((value, other) => (other === index ? value : "*")).join(" ")))
+  )
+  return found === undefined
+    ? refuse("dayOfMonth", "must be a day that at least one of the months has")
+    : refuse(found.field, found.rule)
 }
 
 const ascending = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)

@@ -1,4 +1,5 @@
 /** UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids sort in enqueue order. */
+import { createHash } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -22,3 +23,19 @@ export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
     }
     return ids
   })
+
+export interface SlotId {
+  readonly id: string
+  /** A stable number from 0 up to, but not including, 2^48. */
+  readonly spread: number
+}
+
+/** What stands for one slot of a schedule wherever it is asked for: hash bits where `make` has random ones. */
+export const ofSlot = (schedule: string, slot: number): SlotId => {
+  const hash = createHash("sha256").update(`${slot} ${schedule}`).digest()
+  const at = hex(Math.max(0, slot), 12)
+  const high = hash.readUInt16BE(0) & 0xfff
+  const middle = 0x8000 | (hash.readUInt16BE(2) & 0x3fff)
+  const id = `${at.slice(0, 8)}-${at.slice(8)}-7${hex(high, 3)}-${hex(middle, 4)}-${hex(hash.readUIntBE(4, 6), 12)}`
+  return { id, spread: hash.readUIntBE(10, 6) }
+}

@@ -11,6 +11,11 @@ export const name = (field: string, value: string): InvalidOption | undefined =>
     ? undefined
     : new InvalidOption({ field, rule: "must be 1 to 100 of A-Z a-z 0-9 _ . : / - and not begin with punctuation" })
 
+export const scheduleId = (field: string, value: string): InvalidOption | undefined =>
+  /^[!-~]{1,200}$/.test(value)
+    ? undefined
+    : new InvalidOption({ field, rule: "must be 1 to 200 printable ASCII characters without spaces" })
+
 export const int = (field: string, value: number, min: number, max: number): InvalidOption | undefined =>
   Number.isInteger(value) && value >= min && value <= max
     ? undefined

@@ -43,8 +43,8 @@ export interface Options extends ClientOptions {
   readonly connectTimeout?: Duration.DurationInput | undefined
 }
 
-const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions) =>
-  Service.make({ sql: client, migrate: options.migrate, clock: options.clock })
+const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions, exclusive: boolean) =>
+  Service.make({ sql: client, exclusive, migrate: options.migrate, clock: options.clock })
 
 /**
  * The storage on the application's own `MysqlClient`, which should have at least 3 connections.
@@ -55,7 +55,7 @@ const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions) =>
 export const layerClient = (
   options: ClientOptions = {}
 ): Layer.Layer<JobStorage | Transactional, StorageError, MysqlClient.MysqlClient> =>
-  Layer.effectContext(Effect.flatMap(MysqlClient.MysqlClient, (client) => onClient(client, options)))
+  Layer.effectContext(Effect.flatMap(MysqlClient.MysqlClient, (client) => onClient(client, options, false)))
 
 const connect = (options: Options) => {
   const url = typeof options.url === "string" ? options.url : Redacted.value(options.url)
@@ -88,7 +88,7 @@ export const layer = (
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
   return Layer.scopedContext(
     Effect.flatMap(connect(options), (client) =>
-      Effect.map(onClient(client, options), (context) =>
+      Effect.map(onClient(client, options, true), (context) =>
         context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(MysqlClient.MysqlClient, client))
       )
     )

@@ -45,9 +45,10 @@ export interface Options extends ClientOptions {
   readonly connectTimeout?: Duration.DurationInput | undefined
 }
 
-const onClient = (client: PgClient.PgClient, options: ClientOptions) =>
+const onClient = (client: PgClient.PgClient, options: ClientOptions, exclusive: boolean) =>
   Service.make({
     sql: client,
+    exclusive,
     migrate: options.migrate,
     clock: options.clock,
     schema: options.schema,
@@ -64,7 +65,7 @@ export const layerClient = (
   options: ClientOptions = {}
 ): Layer.Layer<JobStorage | Transactional, StorageError, PgClient.PgClient> => {
   orThrow(Service.checkSchema(options.schema))
-  return Layer.effectContext(Effect.flatMap(PgClient.PgClient, (client) => onClient(client, options)))
+  return Layer.effectContext(Effect.flatMap(PgClient.PgClient, (client) => onClient(client, options, false)))
 }
 
 const connect = (options: Options) => {
@@ -95,7 +96,7 @@ export const layer = (
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
   return Layer.scopedContext(
     Effect.flatMap(connect(options), (client) =>
-      Effect.map(onClient(client, options), (context) =>
+      Effect.map(onClient(client, options, true), (context) =>
         context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(PgClient.PgClient, client))
       )
     )

@@ -68,6 +68,7 @@ const build = (options: Options) =>
     const context = yield* Service.make({
       sql: client,
       migrate: options.migrate,
+      exclusive: true,
       durable: options.filename !== ":memory:" && options.filename !== ""
     })
     return Context.add(context, SqlClient.SqlClient, client)

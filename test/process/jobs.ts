@@ -3,3 +3,4 @@ import { Schema } from "effect"
 
 export const Slow = Job.make("Slow", { payload: { millis: Schema.Number }, retry: { times: 5 } })
 export const Kill = Job.make("Kill", { retry: { times: 10 } })
+export const Beat = Job.make("Beat")

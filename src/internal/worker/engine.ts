@@ -12,7 +12,9 @@ import * as Loop from "./loop.js"
 import type { Settings } from "./options.js"
 import * as Renewer from "./renewer.js"
 import * as Runner from "./runner.js"
+import * as Scheduler from "./scheduler.js"
 import * as Settler from "./settler.js"
+import * as Signal from "./signal.js"
 import * as Sweeper from "./sweeper.js"
 
 /** How long an interrupted handler may take to run its finalizers before its job is handed back without it. */
@@ -47,7 +49,13 @@ export const make = (
     const settler = Settler.make(storage, holds)
     const renewer = Renewer.make(storage, settings, holds)
     const sweeper = Sweeper.make(storage, settings, holds, fetcher.wake)
-    const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: () => {} })
+    const wake = yield* Signal.make
+    const scheduler = Scheduler.make(storage, {
+      pollInterval: settings.schedulePollInterval,
+      wake,
+      fired: fetcher.wake
+    })
+    const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: wake.raise })
 
     const health = new Map<string, () => Loop.Health>()
     const fork = <A>(effect: Effect.Effect<A>) => Effect.forkScoped(Effect.interruptible(effect))
@@ -63,6 +71,7 @@ export const make = (
     const claiming = [
       yield* loop("listener", listener),
       yield* loop("fetcher", fetcher),
+      yield* loop("scheduler", scheduler),
       yield* loop("sweeper", sweeper)
     ]
 

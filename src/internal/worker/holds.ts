@@ -154,6 +154,8 @@ export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> 
       ended: (entry, outcome) => {
         running--
         entry.lane.running--
+        // an ended fiber is large, and the entry lives on until its outcome is recorded
+        entry.fiber = undefined
         signals.work.raise()
         // handed back already, when it did not let itself be interrupted in time
         if (byId.get(entry.row.id) !== entry || entry.phase !== "running") return

@@ -19,6 +19,11 @@ export interface WorkerOptions {
   readonly shutdownTimeout?: Duration.DurationInput | undefined
   /** How often expired leases and old rows are looked for. Default half the lease. */
   readonly sweepInterval?: Duration.DurationInput | undefined
+  /**
+   * How long the scheduler sleeps at most where it may miss that a schedule changed; it wakes for the next slot it knows
+   * of, and for changes it is told of, in any case. Default 60 seconds.
+   */
+  readonly schedulePollInterval?: Duration.DurationInput | undefined
   /** Jobs claimed ahead of free slots, at most, while they are short; their leases are renewed too. Default 1,000. */
   readonly prefetch?: number | undefined
   /** A job whose process vanished this often in one generation ends as failed. Default 3. */
@@ -43,6 +48,7 @@ export interface Settings {
   readonly lease: number
   readonly shutdownTimeout: number
   readonly sweepInterval: number
+  readonly schedulePollInterval: number
   readonly prefetch: number
   readonly crashLimit: number
   readonly retention: { readonly [S in "completed" | "failed" | "cancelled"]: number | undefined }
@@ -92,6 +98,7 @@ export const settings = (options: WorkerOptions): Effect.Effect<Settings, Invali
       lease,
       shutdownTimeout: yield* millis("shutdownTimeout", options.shutdownTimeout ?? "30 seconds", 0),
       sweepInterval: yield* millis("sweepInterval", options.sweepInterval ?? lease / 2, 1),
+      schedulePollInterval: yield* millis("schedulePollInterval", options.schedulePollInterval ?? "60 seconds", 1),
       prefetch: yield* int("prefetch", options.prefetch ?? 1_000, 0, 10_000),
       crashLimit: yield* int("crashLimit", options.crashLimit ?? 3, 1, 1_000),
       retention: {

@@ -1,13 +1,13 @@
 /** Starts buffered jobs in free slots: one interruptible fiber per job. */
 import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
 import * as Runtime from "effect/Runtime"
-import { CurrentJob } from "../../Job.js"
+import type { CurrentJob } from "../../Job.js"
 import type { Outcome, Service } from "../../JobStorage.js"
 import type { Ended, Lent } from "../attempt.js"
 import * as failure from "../failure.js"
@@ -78,38 +78,34 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
       return made
     }
 
-    const lend = (entry: Held): Lent => ({
-      complete: (result) =>
-        Effect.map(
-          storage.settle([{ id: entry.row.id, token: entry.row.token, to: "complete", result }]),
-          ([accepted]) => accepted === true
-        ),
-      reason: () => entry.reason,
-      maxResult: storage.capabilities.limits.resultBytes
-    })
+    const lend = (entry: Held): Lent<Context.Tag.Service<CurrentJob>> => {
+      const { row } = entry
+      const hold = { id: row.id, token: row.token }
+      return {
+        current: {
+          id: row.id,
+          name: row.name,
+          queue: row.queue,
+          attempt: row.attempt,
+          maxAttempts: row.maxAttempts,
+          enqueuedAt: row.enqueuedAt,
+          schedule: row.scheduleId === null ? undefined : { id: row.scheduleId, slot: row.slot ?? undefined },
+          progress: (fraction, message) =>
+            Effect.asVoid(storage.progress(hold, Math.min(1, Math.max(0, fraction)), message?.slice(0, 500) ?? null))
+        },
+        complete: (result) =>
+          Effect.map(storage.settle([{ ...hold, to: "complete", result }]), ([accepted]) => accepted === true),
+        reason: () => entry.reason,
+        maxResult: storage.capabilities.limits.resultBytes
+      }
+    }
 
     const start = (entry: Held, now: number, clock: Clock.Clock) => {
       const { handler, row } = entry
       holds.started(entry, now)
-      const context = Context.add(runtime.context, CurrentJob, {
-        id: row.id,
-        name: row.name,
-        queue: row.queue,
-        attempt: row.attempt,
-        maxAttempts: row.maxAttempts,
-        enqueuedAt: row.enqueuedAt,
-        progress: (fraction, message) =>
-          Effect.asVoid(
-            storage.progress(
-              { id: row.id, token: row.token },
-              Math.min(1, Math.max(0, fraction)),
-              message?.slice(0, 500) ?? null
-            )
-          )
-      })
       const attempt = Effect.suspend(() => handler.attempt(row, lend(entry)))
       const fiber = Runtime.runFork(
-        Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs: runtime.fiberRefs }),
+        runtime,
         traced || row.traceparent !== null ? trace.attempting(row)(attempt) : attempt,
         {
           updateRefs: (refs, fiberId) =>

@@ -4,11 +4,9 @@ import { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
@@ -16,6 +14,7 @@ import type { Wakeup } from "../../JobStorage.js"
 import * as AfterCommit from "./afterCommit.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
 import * as Mysql from "./mysql.js"
+import { type Ownership, shared } from "./ownership.js"
 
 export type Dialect = "pg" | "sqlite" | "mysql"
 
@@ -78,19 +77,6 @@ export const storageError = (operation: string, cause: unknown): StorageError =>
         cause
       })
 
-export const inTransaction: Effect.Effect<boolean> = Effect.map(
-  Effect.serviceOption(SqlClient.TransactionConnection),
-  Option.isSome
-)
-
-export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(effect, (context: Context.Context<R>) => {
-    if (!context.unsafeMap.has(SqlClient.TransactionConnection.key)) return context
-    const services = new Map(context.unsafeMap)
-    services.delete(SqlClient.TransactionConnection.key)
-    return Context.unsafeMake<R>(services)
-  })
-
 const retryFor = 10_000
 
 /** Retries while another writer is in the way; inside a transaction the caller must decide. */
@@ -98,7 +84,7 @@ export const retryContention = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   again: (error: E) => boolean
 ): Effect.Effect<A, E, R> =>
-  Effect.flatMap(inTransaction, (inside) => {
+  Effect.flatMap(shared.inTransaction, (inside) => {
     if (inside) return effect
     const until = liveClock.unsafeCurrentTimeMillis() + retryFor
     const attempt = (pause: number): Effect.Effect<A, E, R> =>
@@ -125,7 +111,7 @@ const begin: { readonly [D in Dialect]: string } = {
   mysql: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION"
 }
 
-const transactions = (sql: SqlClient.SqlClient, dialect: Dialect) => {
+const transactions = (sql: SqlClient.SqlClient, dialect: Dialect, { home, remember }: Ownership) => {
   const commitFailures = new WeakSet<object>()
   const transact = SqlClient.makeWithTransaction({
     transactionTag: SqlClient.TransactionConnection,
@@ -159,7 +145,7 @@ const transactions = (sql: SqlClient.SqlClient, dialect: Dialect) => {
       let failed: Cause.Cause<E> | undefined
       const body = Effect.suspend(() => {
         begun = true
-        return Effect.catchAllCause(effect, (cause) => {
+        return Effect.catchAllCause(Effect.zipRight(remember, effect), (cause) => {
           failed = cause
           return Effect.fail(new SqlError({ cause: undefined, message: "rolled back" }))
         })
@@ -178,9 +164,11 @@ const transactions = (sql: SqlClient.SqlClient, dialect: Dialect) => {
     })
 
   return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
-    retryContention(
-      once(effect),
-      (error) => error instanceof StorageError && error.operation === "begin" && contended(error)
+    home(
+      retryContention(
+        once(effect),
+        (error) => error instanceof StorageError && error.operation === "begin" && contended(error)
+      )
     )
 }
 
@@ -190,6 +178,7 @@ export const make = (options: {
   readonly dialect: Dialect
   readonly storeClock: boolean
   readonly schema: string | undefined
+  readonly ownership: Ownership
   /** Tells the workers of this process, where the store tells nobody. */
   readonly tell: (wakeup: Wakeup) => void
 }): Db => {
@@ -198,15 +187,17 @@ export const make = (options: {
   const pg = options.dialect === "pg"
   const mysql = options.dialect === "mysql"
   const table = (name: string) => sql.literal(qualified(name, options.schema))
-  const transact = transactions(options.sql, options.dialect)
+  const transact = transactions(options.sql, options.dialect, options.ownership)
   const withTransaction: Db["withTransaction"] = mysql ? (effect) => AfterCommit.collect(transact(effect)) : transact
   const run: Db["run"] = (operation, effect) =>
-    retryContention(
-      effect.pipe(
-        Effect.mapError((error) => storageError(operation, error)),
-        Effect.catchAllDefect((defect) => Effect.fail(storageError(operation, defect)))
-      ),
-      contended
+    options.ownership.home(
+      retryContention(
+        effect.pipe(
+          Effect.mapError((error) => storageError(operation, error)),
+          Effect.catchAllDefect((defect) => Effect.fail(storageError(operation, defect)))
+        ),
+        contended
+      )
     )
   // a scalar subquery is evaluated once, so the volatile clock does not keep an index from being used
   const storeNow = sql.literal("(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
@@ -227,7 +218,7 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
       rows.length > 0 ? Effect.sync(() => options.tell(wakeup)) : Effect.void
     )
   const tell = (wakeup: Wakeup) =>
-    Effect.flatMap(inTransaction, (inside) => AfterCommit.tell(() => options.tell(wakeup), inside))
+    Effect.flatMap(shared.inTransaction, (inside) => AfterCommit.tell(() => options.tell(wakeup), inside))
   const tellingMysql: Db["telling"] = (wakeup, _columns, statement) =>
     Effect.flatMap(sql`${statement}`.raw, (answer) =>
       Effect.as(Mysql.affectedRows(answer) > 0 ? tell(wakeup) : Effect.void, [])

@@ -1,6 +1,7 @@
 /** What MySQL and MariaDB need beside the shared statements. Every text here is understood by both. */
 import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
 
 /**
  * Compares byte by byte, trailing blanks included. The two servers have no such collation in common, so each reads the
@@ -34,7 +35,7 @@ export const values = (
 ): Statement.Fragment =>
   sql`JSON_TABLE(${JSON.stringify(tuples)}, '$[*]' COLUMNS (${sql.literal(
     Object.entries(columns)
-      .map(([name, type], at) => `${name} ${types[type]} PATH '$[${at}]'`)
+      .map(([name, type], at) => `${name} ${types[type]} PATH '$[${at}]' ERROR ON ERROR`)
       .join(", ")
   )})) AS v`
 
@@ -53,6 +54,29 @@ export const among = (sql: SqlClient.SqlClient, column: string, list: ReadonlyAr
   const size = 2 ** Math.ceil(Math.log2(list.length))
   return sql`${sql.literal(column)} IN ${sql.in([...list, ...Array.from({ length: size - list.length }, () => first)])}`
 }
+
+/** The most ids that one statement names. */
+const most = 1_000
+
+/** An operation that is atomic for each item, on any number of them. */
+export const split =
+  <A, Rest extends ReadonlyArray<unknown>, B, E>(
+    operation: (items: ReadonlyArray<A>, ...rest: Rest) => Effect.Effect<ReadonlyArray<B>, E>
+  ) =>
+  (items: ReadonlyArray<A>, ...rest: Rest): Effect.Effect<ReadonlyArray<B>, E> =>
+    items.length <= most
+      ? operation(items, ...rest)
+      : Effect.map(
+          Effect.forEach(
+            chunks(items, most, () => 0),
+            (part) => operation(part, ...rest)
+          ),
+          (parts) => parts.flat()
+        )
+
+/** In the order of their ids, in which every statement locks rows. */
+export const inOrder = <A extends { readonly id: string }>(items: ReadonlyArray<A>): ReadonlyArray<A> =>
+  [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
 
 /** Bytes of one statement's values; well below the smallest `max_allowed_packet` accepted. */
 const packet = 1_048_576

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
 import type { Db } from "./db.js"
+import { older } from "./version.js"
 
 const refuse = (message: string) => Effect.fail(new StorageError({ operation: "open", message, isTransient: false }))
 
@@ -11,33 +12,30 @@ interface Server {
   readonly version: string
   readonly mode: string
   readonly packet: number | string
+  readonly charset: string
 }
 
-const minimum = { MySQL: [8, 0, 17], MariaDB: [10, 11, 0] } as const
-
-const older = (version: string, than: ReadonlyArray<number>): boolean => {
-  const have = version.split(/[.-]/).map(Number)
-  for (const [index, need] of than.entries()) {
-    const part = have[index] ?? 0
-    if (part !== need) return !(part > need)
-  }
-  return false
-}
+/** The first with a binary collation that counts trailing blanks, and the first long-term one with descending indexes. */
+const minimum = { MySQL: "8.0.17", MariaDB: "10.11" } as const
 
 /** Without strict mode the server cuts values off instead of refusing them. */
 export const checkServer = (db: Db): Effect.Effect<void, StorageError> =>
   Effect.gen(function* () {
     const [server] = yield* db.run(
       "open",
-      db.sql<Server>`SELECT VERSION() AS version, @@SESSION.sql_mode AS mode, @@max_allowed_packet AS packet`
+      db.sql<Server>`SELECT VERSION() AS version, @@SESSION.sql_mode AS mode, @@max_allowed_packet AS packet,
+  @@character_set_client AS charset`
     )
     if (server === undefined) return
     const kind = /mariadb/i.test(server.version) ? "MariaDB" : "MySQL"
     if (older(server.version, minimum[kind])) {
-      return yield* refuse(`${kind} ${minimum[kind].join(".")} or later is needed, the server is ${server.version}`)
+      return yield* refuse(`${kind} ${minimum[kind]} or later is needed, the server is ${server.version}`)
     }
     if (!/STRICT_(TRANS|ALL)_TABLES/.test(server.mode)) {
       return yield* refuse("strict mode is needed: add STRICT_TRANS_TABLES to sql_mode")
+    }
+    if (server.charset !== "utf8mb4") {
+      return yield* refuse(`the connection's character set must be utf8mb4, it is ${server.charset}`)
     }
     if (Number(server.packet) < smallestPacket) {
       return yield* refuse(`max_allowed_packet must be at least ${smallestPacket}, it is ${server.packet}`)

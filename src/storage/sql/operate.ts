@@ -4,7 +4,8 @@ import type { StorageError } from "../../JobError.js"
 import type { Due, Service, State } from "../../JobStorage.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
-import { detached, whole } from "./db.js"
+import { whole } from "./db.js"
+import { detached } from "./ownership.js"
 import { isLockTimeout, isUniqueViolation } from "./isTransient.js"
 import { active } from "./row.js"
 
@@ -186,8 +187,10 @@ export const pauseQueue =
 
 export const resumeQueue =
   (db: Db): Service["resumeQueue"] =>
-  (queue) =>
-    Effect.asVoid(db.run("resumeQueue", db.telling("jobs", "queue", setPaused(db, queue, false))))
+  (queue) => {
+    const resume = db.run("resumeQueue", db.telling("jobs", "queue", setPaused(db, queue, false)))
+    return Effect.asVoid(db.dialect === "mysql" ? detached(resume) : resume)
+  }
 
 export const pausedQueues = (db: Db): Service["pausedQueues"] =>
   db

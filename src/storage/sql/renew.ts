@@ -26,7 +26,7 @@ const renewMysql = (db: Db, holds: ReadonlyArray<Hold>, lease: number) =>
     yield* sql`UPDATE ${Mysql.values(
       sql,
       { k: "key", held: "bigint" },
-      holds.map((hold) => [hold.id, hold.token])
+      Mysql.inOrder(holds).map((hold) => [hold.id, hold.token])
     )} STRAIGHT_JOIN ${db.jobs} ON id = v.k
 SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
 WHERE token = v.held AND owner IS NOT NULL`

@@ -4,14 +4,18 @@ import * as Effect from "effect/Effect"
 import { InvalidOption, StorageError } from "../../JobError.js"
 import { JobStorage, Transactional } from "../../JobStorage.js"
 import * as Hints from "../../internal/hints.js"
+import { identity } from "effect/Function"
+import * as AfterCommit from "./afterCommit.js"
 import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
 import { fire } from "./fire.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
+import * as Mysql from "./mysql.js"
 import { checkServer, checkTables } from "./mysqlServer.js"
 import * as Operate from "./operate.js"
+import { detached, exclusive, shared } from "./ownership.js"
 import * as Read from "./read.js"
 import { progress, renew } from "./renew.js"
 import * as Schedules from "./schedules.js"
@@ -27,6 +31,8 @@ export interface MakeOptions {
   readonly schema?: string | undefined
   readonly listen?: Listen | undefined
   readonly durable?: boolean | undefined
+  /** The client was made for this storage, and is given to the application from here. */
+  readonly exclusive?: boolean | undefined
 }
 
 export const checkSchema = (schema: string | undefined): InvalidOption | undefined =>
@@ -54,6 +60,8 @@ const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageErro
 export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
+    const ownership =
+      options.exclusive === true ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity) : shared
     // SQLite and MySQL tell no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
     const db = Db.make({
@@ -61,11 +69,13 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       tell: hints.tell,
       dialect,
       storeClock: dialect !== "sqlite" && options.clock !== "effect",
-      schema: dialect === "pg" ? options.schema : undefined
+      schema: dialect === "pg" ? options.schema : undefined,
+      ownership
     })
-    if (dialect === "mysql") yield* Db.detached(checkServer(db))
-    if (options.migrate !== false) yield* Db.detached(Migrations.run(db))
-    if (dialect === "mysql") yield* Db.detached(checkTables(db))
+    if (dialect === "mysql") yield* detached(checkServer(db))
+    if (options.migrate !== false) yield* detached(Migrations.run(db))
+    if (dialect === "mysql") yield* detached(checkTables(db))
+    const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity
     const service = JobStorage.of({
       capabilities: {
         storage: dialect === "pg" ? "postgres" : dialect,
@@ -82,15 +92,15 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       insert: insert(db),
       claim: claim(db),
       promote: promote(db),
-      settle: settle(db),
-      renew: renew(db),
+      settle: split(settle(db)),
+      renew: split(renew(db)),
       progress: progress(db),
       sweep: sweep(db),
-      cancel: Operate.cancel(db),
-      rerun: Operate.rerun(db),
-      reschedule: Operate.reschedule(db),
-      remove: Operate.remove(db),
-      get: Read.get(db),
+      cancel: split(Operate.cancel(db)),
+      rerun: split(Operate.rerun(db)),
+      reschedule: split(Operate.reschedule(db)),
+      remove: split(Operate.remove(db)),
+      get: split(Read.get(db)),
       list: Read.list(db),
       counts: Read.counts(db),
       pauseQueue: Operate.pauseQueue(db),
@@ -108,8 +118,8 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,
-      inTransaction: Db.inTransaction,
-      detached: Db.detached
+      inTransaction: ownership.inTransaction,
+      detached
     })
     return Context.make(JobStorage, service).pipe(Context.add(Transactional, transactional))
   })

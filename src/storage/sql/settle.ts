@@ -90,7 +90,7 @@ const update = (
   if (db.dialect === "mysql") {
     const sizeOf = (outcome: Outcome) => 200 + 3 * (bodyOf(outcome)?.length ?? 0)
     return Effect.map(
-      Effect.forEach(Mysql.chunks(outcomes, 1_000, sizeOf), (part) => updateMysql(db, part)),
+      Effect.forEach(Mysql.chunks(Mysql.inOrder(outcomes), 1_000, sizeOf), (part) => updateMysql(db, part)),
       (parts) => parts.flat()
     )
   }

@@ -6,8 +6,9 @@ import * as Stream from "effect/Stream"
 import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
-import { detached, liveClock } from "./db.js"
+import { liveClock } from "./db.js"
 import { describe } from "./isTransient.js"
+import { detached } from "./ownership.js"
 
 /** How a client hears of NOTIFY; only drivers with LISTEN have it. */
 export type Listen = (channel: string) => Stream.Stream<string, SqlError>

@@ -1,0 +1,126 @@
+/** Fires schedules: sleeps to the earliest known slot, and no longer than the poll interval where news may be missed. */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { StorageError } from "../../JobError.js"
+import type { Fire, Fired, ScheduleRow, Service } from "../../JobStorage.js"
+import type { Recurrence } from "../../Recurrence.js"
+import * as schedules from "../schedules.js"
+import type { Signal } from "./signal.js"
+import * as Slots from "./slots.js"
+
+/** Schedules looked at in one turn. */
+const batch = 200
+const maxCached = 1_000
+/** Node cannot set a timer for more than 24 days. */
+const longestSleep = 86_400_000
+/** Others were faster with all that was found, or the storage's view of what is due lags behind. */
+const staleWait = 100
+
+export interface Scheduler {
+  /** Fires what is due, then waits for the next slot or for news. */
+  readonly turn: Effect.Effect<void, StorageError>
+}
+
+export const make = (
+  storage: Service,
+  options: {
+    readonly pollInterval: number
+    /** Raised when schedules change. */
+    readonly wake: Signal
+    /** Called when jobs were inserted. */
+    readonly fired: () => void
+  }
+): Scheduler => {
+  const longest = storage.capabilities.wakeups === "exact" ? longestSleep : Math.min(longestSleep, options.pollInterval)
+
+  // reading a cron expression costs more than finding its next slot
+  const cache = new Map<string, Either.Either<Recurrence, string>>()
+  const recurrenceOf = (text: string): Either.Either<Recurrence, string> => {
+    const known = cache.get(text)
+    if (known !== undefined) return known
+    if (cache.size >= maxCached) cache.clear()
+    const read = Either.mapLeft(schedules.read(text), (error) => `its recurrence does not parse: ${error.message}`)
+    cache.set(text, read)
+    return read
+  }
+
+  const plan = (row: ScheduleRow, cursor: number, now: number): Fire =>
+    Either.merge(
+      Either.flatMap(recurrenceOf(row.recurrence), (recurrence) =>
+        Either.try({
+          try: () => Slots.fire(row, cursor, recurrence, now),
+          catch: () => "its recurrence cannot be followed"
+        })
+      ).pipe(Either.mapLeft((reason) => Slots.quarantine(row, cursor, reason)))
+    )
+
+  const report = (fire: Fire, answer: Fired | undefined) =>
+    fire.disable === null || answer?.answer !== "fired"
+      ? Effect.void
+      : Effect.logError(`dbjobq: the schedule ${fire.schedule} is disabled: ${fire.disable}`)
+
+  const fireBatch = (fires: ReadonlyArray<Fire>): Effect.Effect<number, StorageError> =>
+    Effect.gen(function* () {
+      const answers = yield* storage.fire(fires)
+      let fired = 0
+      let jobs = 0
+      for (const [at, fire] of fires.entries()) {
+        const answer = answers[at]
+        yield* report(fire, answer)
+        if (answer?.answer !== "fired") continue
+        fired++
+        jobs += answer.jobs
+      }
+      if (jobs > 0) options.fired()
+      return fired
+    })
+
+  /** Answers how many fires were accepted. One that the storage refuses does not keep the others from firing. */
+  const fireAll = (fires: ReadonlyArray<Fire>): Effect.Effect<number, StorageError> =>
+    Effect.catchIf(
+      fireBatch(fires),
+      (error) => !error.isTransient && fires.length > 1,
+      () =>
+        Effect.gen(function* () {
+          const results = yield* Effect.forEach(fires, (fire) => Effect.either(fireBatch([fire])))
+          for (const result of results) if (Either.isLeft(result)) return yield* Effect.fail(result.left)
+          return results.reduce((sum, result) => sum + Either.getOrElse(result, () => 0), 0)
+        })
+    )
+
+  const turn = Effect.gen(function* () {
+    const { due, nextIn, now } = yield* storage.dueSchedules(batch)
+    const since = yield* Clock.currentTimeMillis
+    const fires = due.flatMap((row) => (row.next === null ? [] : [plan(row, row.next, now)]))
+    let accepted = 0
+    for (const part of parts(fires)) accepted += yield* fireAll(part)
+    const stale = accepted < fires.length
+    const slots = fires.flatMap((fire) => fire.next ?? [])
+    const earliest = Math.min(now + (nextIn ?? longest), ...slots)
+    const spent = (yield* Clock.currentTimeMillis) - since
+    const more = due.length === batch && accepted > 0
+    const rest = more ? 0 : Math.min(earliest - now - spent, stale ? staleWait : longest)
+    // whoever is raised meanwhile looks again at once
+    if (rest > 0) yield* Effect.raceFirst(options.wake.wait, Effect.sleep(rest))
+  })
+
+  return { turn }
+}
+
+/** So that one call inserts no more than one fire may. */
+const parts = (fires: ReadonlyArray<Fire>): ReadonlyArray<ReadonlyArray<Fire>> => {
+  const result: Array<Array<Fire>> = []
+  let room = 0
+  for (const fire of fires) {
+    const open = result[result.length - 1]
+    if (open === undefined || fire.jobs.length > room) {
+      result.push([fire])
+      room = Slots.maxJobs - fire.jobs.length
+    } else {
+      open.push(fire)
+      room -= fire.jobs.length
+    }
+  }
+  return result
+}

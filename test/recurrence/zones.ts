@@ -1,0 +1,52 @@
+/** Forty zones, chosen for the ways in which their clocks are odd. */
+export const zones = [
+  "UTC",
+  "Europe/Oslo",
+  "Europe/London",
+  "Europe/Dublin",
+  "Europe/Moscow",
+  "Europe/Istanbul",
+  "Europe/Chisinau",
+  "Atlantic/Azores",
+  "Africa/Casablanca",
+  "Africa/El_Aaiun",
+  "Africa/Cairo",
+  "Africa/Johannesburg",
+  "America/New_York",
+  "America/Los_Angeles",
+  "America/St_Johns",
+  "America/Halifax",
+  "America/Havana",
+  "America/Sao_Paulo",
+  "America/Santiago",
+  "America/Asuncion",
+  "America/Nuuk",
+  "America/Scoresbysund",
+  "America/Miquelon",
+  "Asia/Beirut",
+  "Asia/Jerusalem",
+  "Asia/Gaza",
+  "Asia/Tehran",
+  "Asia/Kathmandu",
+  "Asia/Kolkata",
+  "Asia/Tokyo",
+  "Australia/Lord_Howe",
+  "Australia/Adelaide",
+  "Australia/Eucla",
+  "Pacific/Auckland",
+  "Pacific/Chatham",
+  "Pacific/Apia",
+  "Pacific/Easter",
+  "Pacific/Kiritimati",
+  "Pacific/Norfolk",
+  "Antarctica/Troll"
+]
+
+/** Changes before 2024 that no rule of today repeats: skipped dates, and midnights that were skipped or came twice. */
+export const history: Readonly<Record<string, ReadonlyArray<string>>> = {
+  "Pacific/Apia": ["2011-12-30T10:00:00Z", "2011-04-02T14:00:00Z"],
+  "Pacific/Kiritimati": ["1994-12-31T10:00:00Z"],
+  "America/Sao_Paulo": ["2018-11-04T03:00:00Z", "2018-02-18T02:00:00Z"],
+  "Asia/Tehran": ["2022-03-21T20:30:00Z"],
+  "Asia/Kathmandu": ["1985-12-31T18:30:00Z"]
+}
