@@ -364,9 +364,9 @@ else {
         Effect.gen(function* () {
           const storage = yield* JobStorage
           const big = JSON.stringify('"\\'.repeat(60_000))
-          const jobs = Array.from({ length: 100 }, () => job({ payload: big }))
+          const jobs = Array.from({ length: 40 }, () => job({ payload: big }))
           assert.isTrue((yield* storage.insert(jobs)).every(({ created }) => created))
-          const rows = yield* claimed(storage, 100)
+          const rows = yield* claimed(storage, 40)
           assert.isTrue(rows.every(({ payload }) => payload === big))
           const result = JSON.stringify("é".repeat(500_000))
           const ended = rows.slice(0, 20).map(({ id, token }) => ({ id, token, to: "complete", result }) as const)

@@ -25,7 +25,7 @@ type Update = Rows & {
 
 const condition = (db: Db, rows: Rows) => (rows.pick === undefined ? rows.where : db.idIn(rows.pick))
 
-/** A transaction of its own unless one is open already. */
+/** A transaction of its own whenAny one is open already. */
 export const unit = <A>(
   db: Db,
   effect: Effect.Effect<A, SqlError | StorageError>
@@ -45,9 +45,20 @@ const lock = (db: Db, rows: Rows) =>
     (found) => found.map((row) => row.id)
   )
 
+/** What is picked by the clock is nearly always nothing, and to find that out takes no transaction. */
+const whenAny = <A>(
+  db: Db,
+  rows: Rows,
+  work: Effect.Effect<ReadonlyArray<A>, SqlError | StorageError>
+): Effect.Effect<ReadonlyArray<A>, SqlError | StorageError> =>
+  rows.pick === undefined
+    ? unit(db, work)
+    : Effect.flatMap(db.sql`${rows.pick}`, (found) => (found.length === 0 ? Effect.succeed([]) : unit(db, work)))
+
 const updateMysql = <A extends object>(db: Db, update: Update) =>
-  unit(
+  whenAny<A>(
     db,
+    update,
     Effect.gen(function* () {
       const ids = yield* lock(db, update)
       if (ids.length === 0) return []
@@ -82,8 +93,9 @@ export const remove = (db: Db, rows: Rows): Effect.Effect<ReadonlyArray<string>,
       gone.map((row) => row.id)
     )
   }
-  return unit(
+  return whenAny(
     db,
+    rows,
     Effect.tap(lock(db, rows), (ids) =>
       ids.length === 0 ? Effect.void : sql`DELETE FROM ${rows.table} WHERE ${db.among("id", ids)}`
     )

@@ -46,13 +46,13 @@ const claimMysql = (db: Db, request: ClaimRequest) =>
       const { sql } = db
       const except = [...(request.exceptQueues ?? []), ...(yield* pausedMysql(db))]
       const where = sql.and([
-        "state = 'pending'",
+        "ready_priority IS NOT NULL",
         db.among("name", request.names),
         ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
         ...(except.length === 0 ? [] : [sql`NOT (${db.among("queue", except)})`])
       ])
       const rows = yield* sql<RawClaimed>`SELECT ${sql.literal(claimedColumns)} FROM ${db.jobsBy("dbjobq_jobs_ready")}
-WHERE ${where} ORDER BY priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`
+WHERE ${where} ORDER BY ready_priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`
       if (rows.length === 0) return []
       const now = yield* db.now
       yield* sql`UPDATE ${db.jobs} SET
@@ -110,15 +110,15 @@ export const promote =
             : yield* Change.update(db, {
                 table: db.jobs,
                 set: sql`state = 'pending'`,
-                pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_due")} WHERE state = 'scheduled' AND run_at <= ${now}
-  ORDER BY run_at LIMIT ${limit} ${db.skipLocked}`,
+                pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_due")} WHERE state = 'scheduled' AND ${db.dueAt} <= ${now}
+  ORDER BY ${db.dueAt} LIMIT ${limit} ${db.skipLocked}`,
                 returning: "id"
               })
         const next = yield* sql<{
           readonly run_at: Big
           readonly now: Big
         }>`SELECT run_at, ${now} AS now FROM ${db.jobsBy("dbjobq_jobs_due")}
-WHERE state = 'scheduled' ORDER BY run_at LIMIT 1`
+WHERE state = 'scheduled' AND ${db.dueAt} IS NOT NULL ORDER BY ${db.dueAt} LIMIT 1`
         const first = next[0]
         return {
           promoted: rows.length,

@@ -35,6 +35,9 @@ export interface Db {
   readonly latest: Statement.Fragment
   /** The jobs table, read by this index and no other. */
   readonly jobsBy: (index: string) => Statement.Fragment
+  /** Columns that narrow an index to the rows it is for, where there are no partial indexes. */
+  readonly dueAt: Statement.Fragment
+  readonly finishedState: Statement.Fragment
   readonly cast: (value: number | string | null, type: "bigint" | "integer" | "text") => Statement.Fragment
   /** `column` is one of the list. */
   readonly among: (column: string, list: ReadonlyArray<string>) => Statement.Fragment
@@ -239,6 +242,8 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     skipLocked: sql.literal(options.dialect === "sqlite" ? "" : "FOR UPDATE SKIP LOCKED"),
     latest: sql.literal(mysql ? "LOCK IN SHARE MODE" : ""),
     jobsBy: mysql ? (index) => sql`${jobs} FORCE INDEX (${sql.literal(index)})` : () => jobs,
+    dueAt: sql.literal(mysql ? "due_at" : "run_at"),
+    finishedState: sql.literal(mysql ? "finished_state" : "state"),
     cast,
     among: pg
       ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`

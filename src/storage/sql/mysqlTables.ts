@@ -1,4 +1,8 @@
-/** The tables on MySQL and MariaDB, each with its indexes in one statement, as a DDL statement cannot be rolled back. */
+/**
+ * The tables on MySQL and MariaDB, each with its indexes in one statement, as a DDL statement cannot be rolled back.
+ * There are no partial indexes: an index on a generated column that is NULL for all other rows stands for one, so that a
+ * row which changes its state touches few of them.
+ */
 import { binary, hash } from "./mysql.js"
 
 const key = `varchar(255) ${binary}`
@@ -34,15 +38,19 @@ export const createMysql: ReadonlyArray<string> = [
   enqueued_at bigint NOT NULL,
   started_at bigint,
   finished_at bigint,
+  ready_priority integer GENERATED ALWAYS AS (CASE WHEN state = 'pending' THEN priority END) STORED,
+  due_at bigint GENERATED ALWAYS AS (CASE WHEN state = 'scheduled' THEN run_at END) STORED,
+  finished_state enum('completed', 'failed', 'cancelled') CHARACTER SET ascii COLLATE ascii_bin
+    GENERATED ALWAYS AS (CASE WHEN state IN ('completed', 'failed', 'cancelled') THEN state END) STORED,
   active_key binary(32) GENERATED ALWAYS AS (
     CASE WHEN unique_key IS NOT NULL AND state IN ('scheduled', 'pending', 'running')
       THEN ${hash("name", "unique_key")} END
   ) STORED,
   UNIQUE KEY dbjobq_jobs_unique (active_key),
-  KEY dbjobq_jobs_ready (state, priority DESC, run_at, id),
-  KEY dbjobq_jobs_due (state, run_at),
+  KEY dbjobq_jobs_ready (ready_priority DESC, run_at, id),
+  KEY dbjobq_jobs_due (due_at),
   KEY dbjobq_jobs_lease (lease_until),
-  KEY dbjobq_jobs_finished (state, finished_at)
+  KEY dbjobq_jobs_finished (finished_state, finished_at)
 ) ENGINE = InnoDB`,
   `CREATE TABLE IF NOT EXISTS dbjobq_queues (
   queue ${key} NOT NULL PRIMARY KEY,

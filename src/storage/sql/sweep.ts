@@ -16,7 +16,7 @@ const removeOld = (db: Db, operation: string, state: Finished, age: number, limi
             Change.remove(db, {
               table: db.jobs,
               pick: db.sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_finished")}
-  WHERE state = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - ${db.cast(whole(age), "bigint")}
+  WHERE ${db.finishedState} = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - ${db.cast(whole(age), "bigint")}
   ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`
             })
           )
