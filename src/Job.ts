@@ -403,11 +403,9 @@ export function make<A, E>(
               schedule: options.retry?.schedule,
               retryWhile: options.retry?.while,
               transactional,
-              run: (value: A, current: Context.Tag.Service<CurrentJob>, scope) =>
-                Effect.provide(
-                  handle(value),
-                  Context.add(Context.add(context, CurrentJob, current), Scope.Scope, scope)
-                )
+              handle,
+              context: (current: Context.Tag.Service<CurrentJob>, scope) =>
+                Context.add(Context.add(context, CurrentJob, current), Scope.Scope, scope)
             })
           }
         })

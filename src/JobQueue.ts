@@ -497,7 +497,10 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     enableSchedule: (id) =>
       Effect.gen(function* () {
         const row = yield* getSchedule(id)
-        const next = schedules.firstSlot(yield* schedules.read(row.recurrence), yield* steady(schedules.now(storage)))
+        const next = schedules.firstSlot(
+          yield* Recurrence.fromString(row.recurrence),
+          yield* steady(schedules.now(storage))
+        )
         if (next instanceof InvalidOption) return yield* next
         yield* oneSchedule(id, storage.enableSchedules([{ id, enabled: true, next }]))
       }),
@@ -529,7 +532,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         const refusal = option.int("n", n, 0, 10_000)
         if (refusal !== undefined) return yield* refusal
         const row = yield* getSchedule(id)
-        const recurrence = yield* schedules.read(row.recurrence)
+        const recurrence = yield* Recurrence.fromString(row.recurrence)
         const now = yield* transient.retry(schedules.now(storage))
         const after = row.enabled && row.next !== null ? row.next - 1 : now
         return Recurrence.upcoming(recurrence, n, after)

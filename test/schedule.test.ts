@@ -86,6 +86,9 @@ describe("firing", () => {
       const row = yield* JobQueue.getSchedule("ticks")
       assert.deepInclude(row, { fired: 5, skipped: 0, lastSlot: start + 5 * minute, next: start + 6 * minute })
       const [first] = yield* rows("ticks")
+      // a UUIDv7 of the slot's time
+      assert.match(first?.id ?? "", /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+      assert.strictEqual(Number.parseInt((first?.id ?? "").replace("-", "").slice(0, 12), 16), start + minute)
       assert.deepInclude(first, { name: "Tick", maxAttempts: 2, state: "completed", runAt: start + minute })
     }).pipe(Effect.provide(services))
   )

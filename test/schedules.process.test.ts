@@ -33,7 +33,7 @@ const until = <E, R>(what: string, done: Effect.Effect<boolean, E, R>) =>
     done,
     (met) => met,
     () => what
-  ).pipe(Effect.retry(Schedule.spaced("200 millis").pipe(Schedule.upTo("180 seconds"))))
+  ).pipe(Effect.retry(Schedule.spaced("200 millis").pipe(Schedule.upTo("5 minutes"))))
 
 const scenario = (label: string, workers: number, makeSpec: (dir: string) => string) =>
   it.scopedLive(
@@ -102,7 +102,7 @@ const scenario = (label: string, workers: number, makeSpec: (dir: string) => str
           Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec))))
         )
       }),
-    500_000
+    900_000
   )
 
 describe("schedules over processes", () => {

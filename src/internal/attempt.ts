@@ -3,12 +3,12 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as FiberId from "effect/FiberId"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type * as Failure from "../Failure.js"
 import { StorageError } from "../JobError.js"
 import type { ClaimedJob, Transactional } from "../JobStorage.js"
@@ -36,18 +36,30 @@ export type Ended =
 export interface Lent<Current> {
   /** What the handler sees of the job it runs. */
   readonly current: Current
+  /** Closed when the handler ends. */
+  readonly scope: Scope.CloseableScope
   /** The settlement that a transactional handler commits; answers whether the job was still held. */
   readonly complete: (result: string | null) => Effect.Effect<boolean, StorageError>
   /** Why the worker interrupted the attempt, if it did. */
   readonly reason: () => Reason | undefined
   /** Largest result or typed error that the storage takes, in bytes of JSON. */
   readonly maxResult: number
+  /** Runs the handler in the job's fiber, the one that the worker interrupts. */
+  readonly fork: <S, E, R>(
+    context: Context.Context<R>,
+    effect: Effect.Effect<S, E, R>,
+    done: (exit: Exit.Exit<S, E>) => void
+  ) => void
+  /** Works out how an attempt ended, out of reach of interruption. */
+  readonly conclude: (ended: Effect.Effect<Ended>) => void
+  /** Called once. */
+  readonly ended: (ended: Ended) => void
 }
 
-/** To be run uninterruptibly: only the decoding and the handler let themselves be interrupted. */
-export type Attempt<Current> = (row: ClaimedJob, lent: Lent<Current>) => Effect.Effect<Ended>
+/** Starts an attempt. What goes fast in the usual case is done outside of fibers: a job that does little is all overhead. */
+export type Attempt<Current> = (row: ClaimedJob, lent: Lent<Current>) => void
 
-export interface Options<A, S, E, Current> {
+export interface Options<A, S, E, R, Current> {
   readonly payload: Schema.Schema<A, unknown>
   readonly success: Schema.Schema<S, unknown>
   readonly error: Schema.Schema<E, unknown>
@@ -56,7 +68,8 @@ export interface Options<A, S, E, Current> {
   readonly schedule: Schedule.Schedule<unknown, Failure.Failure<E>> | undefined
   readonly retryWhile: ((error: E) => boolean) | undefined
   readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
-  readonly run: (payload: A, current: Current, scope: Scope.Scope) => Effect.Effect<S, E>
+  readonly handle: (payload: A) => Effect.Effect<S, E, R>
+  readonly context: (current: Current, scope: Scope.Scope) => Context.Context<R>
 }
 
 /** Largest result or typed error, in bytes of JSON. */
@@ -72,25 +85,21 @@ export class Control {
   }
 }
 
-const undecodable = (refusal: Json.Refusal): Effect.Effect<Ended> =>
-  Effect.succeed({
-    _tag: "Failure",
-    failure: failure.stated("undecodable", "PayloadError", `expected "${refusal.path}" to be ${refusal.expected}`),
-    retryIn: undefined
-  })
-
-export const make = <A, S, E, Current>({
+export const make = <A, S, E, R, Current>({
+  context,
   error,
+  handle,
   payload,
   retryWhile,
-  run,
   schedule,
   success,
   timeout,
   transactional
-}: Options<A, S, E, Current>): Attempt<Current> => {
+}: Options<A, S, E, R, Current>): Attempt<Current> => {
   const decodePayload = ParseResult.decodeUnknown(payload)
+  const decodePayloadNow = ParseResult.decodeUnknownEither(payload)
   const encodeResult = ParseResult.encode(success)
+  const encodeResultNow = ParseResult.encodeEither(success)
   const encodeError = ParseResult.encode(error)
 
   const failed = (row: ClaimedJob, stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
@@ -139,14 +148,20 @@ export const make = <A, S, E, Current>({
     }
     const typed = Cause.failureOption(cause)
     if (Option.isSome(typed)) {
-      if (typed.value instanceof Fenced) return Effect.succeed({ _tag: "Fenced" })
-      if (typed.value instanceof Refused) {
-        const { expected, path } = typed.value.refusal
-        const message = `the result does not encode: expected "${path}" to be ${expected}`
-        return failed(row, failure.stated("die", "ResultError", message))
+      const halt = typed.value
+      if (halt instanceof Fenced) return Effect.succeed({ _tag: "Fenced" })
+      if (halt instanceof Undecodable) {
+        return Effect.succeed({
+          _tag: "Failure",
+          failure: failure.stated("undecodable", "PayloadError", said(halt.refusal)),
+          retryIn: undefined
+        })
       }
-      if (typed.value instanceof StorageFailed) return failed(row, failure.make("die", typed.value.error))
-      return typedFailure(row, lent, typed.value)
+      if (halt instanceof Unencodable) {
+        return failed(row, failure.stated("die", "ResultError", `the result does not encode: ${said(halt.refusal)}`))
+      }
+      if (halt instanceof StorageFailed) return failed(row, failure.make("die", halt.error))
+      return typedFailure(row, lent, halt)
     }
     const defect = Cause.dieOption(cause)
     return failed(
@@ -157,63 +172,111 @@ export const make = <A, S, E, Current>({
     )
   }
 
-  const encodeSuccess = (lent: Lent<Current>, value: S): Effect.Effect<string | null, Refused> =>
+  const decoded = (json: unknown): Effect.Effect<A, Undecodable> =>
+    Effect.catchAllCause(
+      Effect.suspend(() => decodePayload(json)),
+      (cause) =>
+        Cause.isInterrupted(cause)
+          ? Effect.interrupt
+          : Effect.fail(
+              new Undecodable(
+                Option.match(Cause.failureOption(cause), {
+                  onNone: () => ({ path: "", expected: "a payload that its schema decodes without throwing" }),
+                  onSome: parseIssue.describe
+                })
+              )
+            )
+    )
+
+  const toText = (lent: Lent<Current>, encoded: unknown): Either.Either<string | null, Unencodable> =>
+    encoded === undefined
+      ? Either.right(null)
+      : Either.mapLeft(Json.stringify(encoded, largest(lent)), (refusal) => new Unencodable(refusal))
+
+  const encoded = (lent: Lent<Current>, value: S): Effect.Effect<string | null, Unencodable> =>
     Effect.matchEffect(encodeResult(value), {
-      onFailure: (issue) => Effect.fail(new Refused(parseIssue.describe(issue))),
-      onSuccess: (encoded) =>
-        encoded === undefined
-          ? Effect.succeed(null)
-          : Either.mapLeft(Json.stringify(encoded, largest(lent)), (refusal) => new Refused(refusal))
+      onFailure: (issue) => Effect.fail(new Unencodable(parseIssue.describe(issue))),
+      onSuccess: (result) => toText(lent, result)
     })
 
-  const handled = (lent: Lent<Current>, value: A): Effect.Effect<Ended, E | Halt> => {
-    const result = Effect.flatMap(
-      Effect.scopedWith((scope) => run(value, lent.current, scope)),
-      (done) => encodeSuccess(lent, done)
-    )
-    if (transactional === undefined) return Effect.map(result, (text) => ({ _tag: "Success", result: text }))
-    // the completion commits with the handler's own writes; refusing it here rolls both back
-    const settled = Effect.flatMap(result, (text) =>
-      Effect.flatMap(
-        Effect.mapError(lent.complete(text), (cause) => new StorageFailed(cause)),
-        (accepted) => (accepted ? Effect.succeed<Ended>({ _tag: "Settled" }) : Effect.fail(new Fenced()))
-      )
-    )
-    return Effect.mapError(transactional.withTransaction(settled), (cause) =>
-      cause instanceof StorageError ? new StorageFailed(cause) : cause
-    )
-  }
+  // the completion commits with the handler's own writes; refusing it here rolls both back
+  const committed = (lent: Lent<Current>, handled: Effect.Effect<S, E, R>): Effect.Effect<S, E | Halt, R> =>
+    transactional === undefined
+      ? handled
+      : Effect.mapError(
+          transactional.withTransaction(
+            Effect.tap(handled, (value) =>
+              Effect.flatMap(encoded(lent, value), (text) =>
+                Effect.flatMap(
+                  Effect.mapError(lent.complete(text), (cause) => new StorageFailed(cause)),
+                  (accepted) => (accepted ? Effect.void : Effect.fail(new Fenced()))
+                )
+              )
+            )
+          ),
+          (cause) => (cause instanceof StorageError ? new StorageFailed(cause) : cause)
+        )
 
   return (row, lent) => {
-    const parsed = Json.parse(row.payload)
-    if (Either.isLeft(parsed)) return undecodable(parsed.left)
-    return Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => decodePayload(parsed.right))), {
-      onFailure: (cause) =>
-        Cause.isInterrupted(cause)
-          ? fromCause(row, lent, Cause.interrupt(FiberId.none))
-          : undecodable(
-              Option.match(Cause.failureOption(cause), {
-                onNone: () => ({ path: "", expected: "a payload that its schema decodes without throwing" }),
-                onSome: parseIssue.describe
-              })
-            ),
-      onSuccess: (value) =>
-        Effect.matchCauseEffect(Effect.interruptible(Effect.suspend(() => handled(lent, value))), {
-          onFailure: (cause) => fromCause(row, lent, cause),
-          onSuccess: Effect.succeed
-        })
-    })
+    const handled = (value: A): Effect.Effect<S, E | Halt, R> =>
+      committed(
+        lent,
+        Effect.onExit(
+          Effect.suspend(() => handle(value)),
+          (exit) => Scope.close(lent.scope, exit)
+        )
+      )
+
+    const succeeded = (value: S): void => {
+      const now = Either.flatMap(
+        attempted(() => encodeResultNow(value)),
+        (result) => toText(lent, result)
+      )
+      if (transactional !== undefined) lent.ended({ _tag: "Settled" })
+      else if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
+      else {
+        lent.conclude(
+          Effect.matchCauseEffect(encoded(lent, value), {
+            onFailure: (cause) => fromCause(row, lent, cause),
+            onSuccess: (result) => Effect.succeed<Ended>({ _tag: "Success", result })
+          })
+        )
+      }
+    }
+
+    const done = (exit: Exit.Exit<S, E | Halt>): void =>
+      Exit.isSuccess(exit) ? succeeded(exit.value) : lent.conclude(fromCause(row, lent, exit.cause))
+
+    const json = Json.parse(row.payload)
+    if (Either.isLeft(json)) return done(Exit.fail(new Undecodable(json.left)))
+    const now = attempted(() => decodePayloadNow(json.right))
+    // what does not decode at once may need services or time to, or not decode at all
+    const body = Either.isRight(now) ? handled(now.right) : Effect.flatMap(decoded(json.right), handled)
+    lent.fork(context(lent.current, lent.scope), body, done)
   }
 }
 
+const said = (refusal: Json.Refusal): string => `expected "${refusal.path}" to be ${refusal.expected}`
+
+/** A schema's own code may throw. */
+const attempted = <T>(run: () => Either.Either<T, unknown>): Either.Either<T, unknown> =>
+  Either.flatMap(Either.try(run), (result) => result)
+
 /** Ends an attempt for a reason that is not the handler's typed error. */
-type Halt = Fenced | Refused | StorageFailed
+type Halt = Fenced | Undecodable | Unencodable | StorageFailed
 
 class Fenced {
   readonly _tag = "~dbjobq/Fenced"
 }
-class Refused {
-  readonly _tag = "~dbjobq/Refused"
+class Undecodable {
+  readonly _tag = "~dbjobq/Undecodable"
+  readonly refusal: Json.Refusal
+  constructor(refusal: Json.Refusal) {
+    this.refusal = refusal
+  }
+}
+class Unencodable {
+  readonly _tag = "~dbjobq/Unencodable"
   readonly refusal: Json.Refusal
   constructor(refusal: Json.Refusal) {
     this.refusal = refusal

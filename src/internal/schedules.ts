@@ -1,12 +1,20 @@
 /** From a schedule's definition to its row, and back to its recurrence. */
 import * as Effect from "effect/Effect"
-import type * as Either from "effect/Either"
-import { InvalidOption, type InvalidRecurrence, type PayloadError, type StorageError } from "../JobError.js"
-import type { Any } from "../JobSchedule.js"
+import type * as Job from "../Job.js"
+import { InvalidOption, type PayloadError, type StorageError } from "../JobError.js"
 import type { PutSchedule, ScheduleRow, Service } from "../JobStorage.js"
 import * as Recurrence from "../Recurrence.js"
 import * as Slots from "./recurrence.js"
 import * as transient from "./transient.js"
+
+/** What is read of a `JobSchedule`. */
+interface Definition
+  extends Pick<PutSchedule, "id" | "queue" | "priority" | "missed" | "overlap" | "jitter" | "enabled"> {
+  readonly job: Pick<Job.Any, "name" | "encodePayload">
+  readonly payload: unknown
+  readonly recurrence: Recurrence.Recurrence
+  readonly retries: number
+}
 
 /** Of the storage's clock, so that a program with a wrong one puts no cursor into the past. */
 export const now = (storage: Service): Effect.Effect<number, StorageError> =>
@@ -19,10 +27,7 @@ export const firstSlot = (recurrence: Recurrence.Recurrence, after: number): num
     : (next ?? null)
 }
 
-/** The text of a row; `fromString` reads it. */
-export const read: (text: string) => Either.Either<Recurrence.Recurrence, InvalidRecurrence> = Recurrence.fromString
-
-const row = (schedule: Any, at: number): Effect.Effect<PutSchedule, PayloadError | InvalidOption> =>
+const row = (schedule: Definition, at: number): Effect.Effect<PutSchedule, PayloadError | InvalidOption> =>
   Effect.gen(function* () {
     const { job, recurrence } = schedule
     const encoded = yield* job.encodePayload(schedule.payload)
@@ -48,7 +53,7 @@ const row = (schedule: Any, at: number): Effect.Effect<PutSchedule, PayloadError
 /** All of them or none. Nothing is written when a payload does not encode. */
 export const put = (
   storage: Service,
-  list: ReadonlyArray<Any>,
+  list: ReadonlyArray<Definition>,
   steady: <A>(effect: Effect.Effect<A, StorageError>) => Effect.Effect<A, StorageError> = transient.retry
 ): Effect.Effect<ReadonlyArray<ScheduleRow>, PayloadError | InvalidOption | StorageError> =>
   Effect.gen(function* () {

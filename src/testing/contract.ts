@@ -224,7 +224,8 @@ export const storageContract = (
         })
         assert.deepInclude(held, { state: "running", attempt: 1, token: 1, owner: "w", queue, generation: 1 })
         assert.isNotNull(held.startedAt)
-        assert.strictEqual((held.leaseUntil ?? 0) - (held.startedAt ?? 0), hour)
+        // a store may read its clock twice
+        assert.closeTo((held.leaseUntil ?? 0) - (held.startedAt ?? 0), hour, 5)
         yield* storage.progress(held, 0.5, "half")
         yield* settle({ id: held.id, token: held.token, to: "retry", delay: 0, failure: `"why"` })
         yield* claim(1, { owner: "other" })

@@ -1,15 +1,18 @@
 /** Starts buffered jobs in free slots: one interruptible fiber per job. */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
 import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
 import type { CurrentJob } from "../../Job.js"
-import type { Outcome, Service } from "../../JobStorage.js"
-import type { Ended, Lent } from "../attempt.js"
+import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
+import type { Ended } from "../attempt.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import * as trace from "../trace.js"
@@ -22,11 +25,9 @@ import type { Settings } from "./options.js"
 const burst = 100
 
 /** What the settler records, or undefined when there is nothing left to record. */
-const outcomeOf = ({ reason, row }: Held, exit: Exit.Exit<Ended>): Outcome | undefined => {
+const outcomeOf = ({ reason, row }: Held, ended: Ended): Outcome | undefined => {
   const hold = { id: row.id, token: row.token }
   if (reason === "lost") return undefined
-  if (Exit.isFailure(exit)) return { ...hold, to: "fail", failure: JSON.stringify(failure.make("die", exit.cause)) }
-  const ended = exit.value
   switch (ended._tag) {
     case "Success":
       return { ...hold, to: "complete", result: ended.result }
@@ -63,9 +64,8 @@ export interface Runner {
 
 export const make = (storage: Service, settings: Settings, holds: Holds): Effect.Effect<Runner> =>
   Effect.gen(function* () {
-    // each job's fiber starts from the worker's own context and fiber refs, whoever forks it. It is
-    // uninterruptible around the handler, so that an interrupted attempt still says how it ended
-    const runtime = yield* Effect.uninterruptible(Effect.runtime<never>())
+    // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
+    const runtime = yield* Effect.interruptible(Effect.runtime<never>())
     const traced = yield* trace.isTraced
     const deadlines = yield* Deadlines.make(holds)
     const durations = new Map<string, ReturnType<typeof metrics.attemptSeconds>>()
@@ -78,73 +78,98 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
       return made
     }
 
-    const lend = (entry: Held): Lent<Context.Tag.Service<CurrentJob>> => {
-      const { row } = entry
-      const hold = { id: row.id, token: row.token }
-      return {
-        current: {
-          id: row.id,
-          name: row.name,
-          queue: row.queue,
-          attempt: row.attempt,
-          maxAttempts: row.maxAttempts,
-          enqueuedAt: row.enqueuedAt,
-          schedule: row.scheduleId === null ? undefined : { id: row.scheduleId, slot: row.slot ?? undefined },
-          progress: (fraction, message) =>
-            Effect.asVoid(storage.progress(hold, Math.min(1, Math.max(0, fraction)), message?.slice(0, 500) ?? null))
-        },
-        complete: (result) =>
-          Effect.map(storage.settle([{ ...hold, to: "complete", result }]), ([accepted]) => accepted === true),
-        reason: () => entry.reason,
-        maxResult: storage.capabilities.limits.resultBytes
-      }
-    }
+    const currentOf = (row: ClaimedJob): Context.Tag.Service<CurrentJob> => ({
+      id: row.id,
+      name: row.name,
+      queue: row.queue,
+      attempt: row.attempt,
+      maxAttempts: row.maxAttempts,
+      enqueuedAt: row.enqueuedAt,
+      schedule: row.scheduleId === null ? undefined : { id: row.scheduleId, slot: row.slot ?? undefined },
+      progress: (fraction, message) =>
+        Effect.asVoid(
+          storage.progress(
+            { id: row.id, token: row.token },
+            Math.min(1, Math.max(0, fraction)),
+            message?.slice(0, 500) ?? null
+          )
+        )
+    })
 
-    const start = (entry: Held, now: number, clock: Clock.Clock) => {
+    const start = (entry: Held, now: number, clock: Clock.Clock, scope: Scope.CloseableScope) => {
       const { handler, row } = entry
-      holds.started(entry, now)
-      const attempt = Effect.suspend(() => handler.attempt(row, lend(entry)))
-      const fiber = Runtime.runFork(
-        runtime,
-        traced || row.traceparent !== null ? trace.attempting(row)(attempt) : attempt,
-        {
-          updateRefs: (refs, fiberId) =>
-            FiberRefs.updateAs(refs, {
-              fiberId,
-              fiberRef: FiberRef.currentLogAnnotations,
-              value: HashMap.make(["job", row.name], ["jobId", row.id], ["attempt", row.attempt])
-            })
-        }
-      )
-      entry.fiber = fiber
-      fiber.addObserver((exit) => {
+      const annotate = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) =>
+        FiberRefs.updateAs(refs, {
+          fiberId,
+          fiberRef: FiberRef.currentLogAnnotations,
+          value: HashMap.make(["job", row.name], ["jobId", row.id], ["attempt", row.attempt])
+        })
+
+      const ended = (how: Ended) => {
         durationOf(row.name).unsafeUpdate((clock.unsafeCurrentTimeMillis() - now) / 1_000, [])
-        if (Exit.isSuccess(exit) && exit.value._tag === "Settled") {
+        if (how._tag === "Settled") {
           holds.recorded++
           metrics.unsafeSettled(row.name, "complete", 1)
         }
-        holds.ended(entry, outcomeOf(entry, exit))
+        holds.ended(entry, outcomeOf(entry, how))
+      }
+
+      holds.started(entry, now)
+      handler.attempt(row, {
+        current: currentOf(row),
+        scope,
+        complete: (result) =>
+          Effect.map(
+            storage.settle([{ id: row.id, token: row.token, to: "complete", result }]),
+            ([accepted]) => accepted === true
+          ),
+        reason: () => entry.reason,
+        maxResult: storage.capabilities.limits.resultBytes,
+        fork: (context, effect, done) => {
+          const fiber = Runtime.runFork(
+            Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs: runtime.fiberRefs }),
+            traced || row.traceparent !== null ? trace.attempting(row)(effect) : effect,
+            { updateRefs: annotate }
+          )
+          entry.fiber = fiber
+          fiber.addObserver(done)
+        },
+        conclude: (how) => {
+          Runtime.runFork(runtime, how, { updateRefs: annotate }).addObserver((exit) =>
+            ended(
+              Exit.isSuccess(exit)
+                ? exit.value
+                : { _tag: "Failure", failure: failure.make("die", Cause.squash(exit.cause)), retryIn: undefined }
+            )
+          )
+        },
+        ended
       })
       if (entry.phase === "running") deadlines.watch(entry)
     }
 
-    const startSome = (now: number, clock: Clock.Clock): boolean => {
-      for (let n = 0; n < burst; n++) {
-        if (holds.running() >= settings.concurrency || holds.paused) return false
+    const startable = (now: number): Held | undefined => {
+      if (holds.running() >= settings.concurrency || holds.paused) return undefined
+      for (;;) {
         const entry = best(holds.lanes)?.buffer.shift()
-        if (entry === undefined) return false
         // it may run elsewhere already: never start on a lease that has ended
-        if (entry.leaseEnd <= now) holds.release(entry)
-        else start(entry, now, clock)
+        if (entry === undefined || entry.leaseEnd > now) return entry
+        holds.release(entry)
       }
-      return true
     }
 
     const turn = Effect.gen(function* () {
       const clock = yield* Effect.clock
-      const more = startSome(clock.unsafeCurrentTimeMillis(), clock)
+      const now = clock.unsafeCurrentTimeMillis()
+      let started = 0
+      while (started < burst) {
+        const entry = startable(now)
+        if (entry === undefined) break
+        start(entry, now, clock, yield* Scope.make())
+        started++
+      }
       if (holds.lanes.some((lane) => lane.more && holds.room(lane) > lane.ahead / 2)) holds.signals.fetch.raise()
-      yield* more ? Effect.yieldNow() : holds.signals.work.wait
+      yield* started === burst ? Effect.yieldNow() : holds.signals.work.wait
     })
 
     return { turn, deadlines: deadlines.run }

@@ -4,8 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { StorageError } from "../../JobError.js"
 import type { Fire, Fired, ScheduleRow, Service } from "../../JobStorage.js"
-import type { Recurrence } from "../../Recurrence.js"
-import * as schedules from "../schedules.js"
+import * as Recurrence from "../../Recurrence.js"
 import type { Signal } from "./signal.js"
 import * as Slots from "./slots.js"
 
@@ -35,12 +34,15 @@ export const make = (
   const longest = storage.capabilities.wakeups === "exact" ? longestSleep : Math.min(longestSleep, options.pollInterval)
 
   // reading a cron expression costs more than finding its next slot
-  const cache = new Map<string, Either.Either<Recurrence, string>>()
-  const recurrenceOf = (text: string): Either.Either<Recurrence, string> => {
+  const cache = new Map<string, Either.Either<Recurrence.Recurrence, string>>()
+  const recurrenceOf = (text: string): Either.Either<Recurrence.Recurrence, string> => {
     const known = cache.get(text)
     if (known !== undefined) return known
     if (cache.size >= maxCached) cache.clear()
-    const read = Either.mapLeft(schedules.read(text), (error) => `its recurrence does not parse: ${error.message}`)
+    const read = Either.mapLeft(
+      Recurrence.fromString(text),
+      (error) => `its recurrence does not parse: ${error.message}`
+    )
     cache.set(text, read)
     return read
   }

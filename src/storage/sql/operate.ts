@@ -92,8 +92,9 @@ export const rerun =
           return ids.map((id) => answers.get(id) ?? "notFound")
         })
 
-const dueAt = (db: Db, due: Due, now: ReturnType<Db["among"]>) =>
-  "runAt" in due ? db.cast(Math.ceil(due.runAt), "bigint") : db.sql`${now} + ${db.cast(whole(due.delay), "bigint")}`
+/** In terms of `c.t`, the clock read once: read twice it may tick in between, and what is due now would be due later. */
+const dueAt = (db: Db, due: Due) =>
+  "runAt" in due ? db.cast(Math.ceil(due.runAt), "bigint") : db.sql`c.t + ${db.cast(whole(due.delay), "bigint")}`
 
 export const reschedule =
   (db: Db): Service["reschedule"] =>
@@ -107,7 +108,7 @@ export const reschedule =
             const rows = yield* Change.update<Found>(db, {
               table: db.jobs,
               set: db.sql`run_at = n.due, state = CASE WHEN n.due <= n.t THEN 'pending' ELSE 'scheduled' END`,
-              from: db.sql`(SELECT ${now} AS t, ${dueAt(db, due, now)} AS due) AS n`,
+              from: db.sql`(SELECT c.t, ${dueAt(db, due)} AS due FROM (SELECT ${now} AS t) AS c) AS n`,
               where: db.sql`${db.among("id", ids)} AND state IN ('scheduled', 'pending')`,
               returning: "id, state",
               tells: "jobs"

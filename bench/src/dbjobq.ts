@@ -1,0 +1,81 @@
+/** dbjobq as its users drive it, on whatever storage a peer file names. */
+import { Job, JobQueue, type JobStorage, Worker } from "dbjobq"
+import { Effect, Exit, type Layer, ManagedRuntime, Schedule, Schema, Scope } from "effect"
+import { priorityOf, retryDelay, type Session, type Tally } from "./peer.js"
+
+const payload = { n: Schema.Number, kind: Schema.String, tag: Schema.String }
+
+const Bench = Job.make("bench", {
+  payload,
+  error: Schema.String,
+  retry: { times: 3, schedule: Schedule.spaced(retryDelay) }
+})
+const Other = Job.make("other", { payload, queue: "other" })
+
+/** What a storage can answer faster than the public API, and what no API should: turning jobs into history. */
+export interface Shortcuts<R> {
+  readonly isEmpty: Effect.Effect<boolean, unknown, R>
+  readonly tally: Effect.Effect<Tally, unknown, R>
+  readonly finishAll: Effect.Effect<unknown, unknown, R>
+}
+
+const sum = (counts: ReadonlyArray<JobStorage.Count>, states: ReadonlyArray<string>) =>
+  counts.reduce(
+    (total, { queue, state, count }) => (queue === "default" && states.includes(state) ? total + count : total),
+    0
+  )
+
+export const open = async <R, E>(
+  storage: Layer.Layer<JobStorage.JobStorage | R, E>,
+  shortcuts?: Shortcuts<NoInfer<R>>
+): Promise<Session> => {
+  const runtime = ManagedRuntime.make(storage)
+  const queue = await runtime.runPromise(JobQueue.make)
+  const counted = Effect.map(
+    queue.counts,
+    (counts): Tally => ({
+      completed: sum(counts, ["completed"]),
+      failed: sum(counts, ["failed", "cancelled"]),
+      unfinished: sum(counts, ["scheduled", "pending", "running"])
+    })
+  )
+  const tally = shortcuts?.tally ?? counted
+  const isEmpty = shortcuts?.isEmpty ?? Effect.map(counted, ({ unfinished }) => unfinished === 0)
+  const { finishAll } = shortcuts ?? {}
+  return {
+    addEach: (payloads, inFlight) => {
+      const rest = payloads[Symbol.iterator]()
+      const lane: Effect.Effect<void, JobQueue.EnqueueError> = Effect.suspend(() => {
+        const next = rest.next()
+        return next.done === true ? Effect.void : Effect.flatMap(queue.enqueue(Bench, next.value), () => lane)
+      })
+      return runtime.runPromise(
+        Effect.all(
+          Array.from({ length: inFlight }, () => lane),
+          { concurrency: "unbounded", discard: true }
+        )
+      )
+    },
+    addAll: (batch) =>
+      runtime.runPromise(
+        Effect.asVoid(
+          queue.enqueueAll(batch.name === "bench" ? Bench : Other, batch.payloads, (job) => ({
+            priority: priorityOf(batch, job),
+            ...(batch.delaySeconds > 0 ? { delay: batch.delaySeconds * 1_000 } : {})
+          }))
+        )
+      ),
+    work: async ({ concurrency, handler }) => {
+      const live = Bench.toLayer(({ n }) =>
+        Effect.suspend(() => (handler(n) ? Effect.void : Effect.fail("asked to fail")))
+      )
+      const scope = await runtime.runPromise(Scope.make())
+      await runtime.runPromise(Worker.make([Bench], { concurrency }).pipe(Effect.provide(live), Scope.extend(scope)))
+      return () => runtime.runPromise(Scope.close(scope, Exit.void))
+    },
+    isEmpty: () => runtime.runPromise(isEmpty),
+    tally: () => runtime.runPromise(tally),
+    ...(finishAll === undefined ? {} : { finishAll: () => runtime.runPromise(Effect.asVoid(finishAll)) }),
+    close: () => runtime.dispose()
+  }
+}

@@ -1,0 +1,24 @@
+import type { Workload } from "../workload.js"
+import { drain10, drain50, failing, memory, priorities, twoProcesses } from "./drain.js"
+import { bulk, enqueue } from "./enqueue.js"
+import { empty, finished, pending, scheduled, snapshot } from "./growth.js"
+import { idle } from "./idle.js"
+import { latency } from "./latency.js"
+
+export const workloads: ReadonlyArray<Workload> = [
+  enqueue,
+  bulk,
+  drain10,
+  drain50,
+  twoProcesses,
+  priorities,
+  failing,
+  empty,
+  finished,
+  pending,
+  scheduled,
+  snapshot,
+  latency,
+  idle,
+  memory
+]
