@@ -11,7 +11,7 @@ import { storage } from "./process/storage.js"
 import { dynamo } from "./storage/dynamoServer.js"
 import { startFixture } from "./storage/mongoServer/server.js"
 import { randomPrefix, redis } from "./storage/redisServer.js"
-import { postgres, randomSchema } from "./storage/servers.js"
+import { mysql, postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
   Schema.Struct({
@@ -24,7 +24,7 @@ const Line = Schema.parseJson(
 
 const script = new URL("./process/worker.ts", import.meta.url).pathname
 
-const suite = (label: string, makeSpec: (dir: string) => string) => {
+const suite = (label: string, makeSpec: (dir: string) => string | Promise<string>) => {
   const scenario = <A, E>(
     run: (tools: {
       readonly worker: Effect.Effect<ChildProcess>
@@ -38,7 +38,7 @@ const suite = (label: string, makeSpec: (dir: string) => string) => {
         Effect.sync(() => mkdtempSync(join(tmpdir(), "dbjobq-process-"))),
         (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
       )
-      const spec = makeSpec(dir)
+      const spec = yield* Effect.promise(async () => makeSpec(dir))
       const file = join(dir, "ledger")
       const ledger = (what: string) =>
         existsSync(file)
@@ -198,3 +198,10 @@ else suite("processes on Redis", () => `redis:${randomPrefix()}:${redisUrl}`)
 const dynamoServer = await dynamo()
 afterAll(dynamoServer.stop)
 suite("processes on DynamoDB", () => `dynamo:${dynamoServer.freshTable()}:${dynamoServer.endpoint}`)
+
+const mysqlServer = await mysql()
+if (mysqlServer === undefined) describe.skip("processes on MySQL: no server", () => {})
+else {
+  afterAll(mysqlServer.stop)
+  suite("processes on MySQL", mysqlServer.database)
+}

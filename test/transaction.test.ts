@@ -1,12 +1,14 @@
 import { Reactivity } from "@effect/experimental"
 import { SqlClient } from "@effect/sql"
+import { MysqlClient } from "@effect/sql-mysql2"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
+import * as MysqlStorage from "dbjobq/storage/MysqlStorage"
 import * as PgStorage from "dbjobq/storage/PgStorage"
 import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
-import { Deferred, Effect, Exit, Layer, Logger, Ref, Schema } from "effect"
-import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
+import { Deferred, Effect, Exit, Layer, Logger, Redacted, Ref, Schema } from "effect"
+import { dropSchema, mysql, postgres, randomSchema } from "./storage/servers.js"
 
 const Transfer = Job.make("Transfer", { payload: { amount: Schema.Number }, retry: { times: 0 } })
 
@@ -125,7 +127,7 @@ const suite = <E>(
           )
           const id = yield* JobQueue.enqueue(Transfer, { amount: 7 })
           yield* Deferred.await(started)
-          if (label === "PostgreSQL") {
+          if (label !== "SQLite") {
             // as if another worker had taken it: its outcome is recorded over this holder's head
             const { token } = yield* JobQueue.get(id)
             assert.deepStrictEqual(yield* storage.settle([{ id, token, to: "fail", failure: "{}" }]), [true])
@@ -136,7 +138,7 @@ const suite = <E>(
             yield* JobQueue.get(id)
           }
           assert.deepStrictEqual(yield* amounts, [])
-          assert.strictEqual((yield* JobQueue.get(id)).state, label === "PostgreSQL" ? "failed" : "running")
+          assert.strictEqual((yield* JobQueue.get(id)).state, label === "SQLite" ? "running" : "failed")
         })
       ).pipe(Effect.provide(services))
     )
@@ -162,7 +164,7 @@ const suite = <E>(
         for (const id of yield* Ref.get(ids)) assert.strictEqual((yield* JobQueue.get(id)).state, "scheduled")
         const said = yield* Ref.get(warnings)
         assert.strictEqual(said.length, 1)
-        assert.include(said[0], label === "SQLite" ? "sqlite" : "postgres")
+        assert.include(said[0], (yield* JobStorage.JobStorage).capabilities.storage)
       }).pipe(Effect.provide(services))
     )
 
@@ -180,9 +182,13 @@ const suite = <E>(
   })
 }
 
-describe("SQLite in one process", () => {
-  it.scopedLive("an idle worker hears of an enqueue at once, also of one inside a transaction", () =>
+const inOneProcess = <E>(
+  label: string,
+  storage: Layer.Layer<JobStorage.JobStorage | JobStorage.Transactional | SqlClient.SqlClient, E>
+) =>
+  it.scopedLive(`an idle worker on ${label} hears of an enqueue at once, also of one inside a transaction`, () =>
     Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
       const worker = yield* Worker.make([Transfer], { pollInterval: "1 hour", maxPollInterval: "1 hour" }).pipe(
         Effect.provide(Transfer.toLayer(() => Effect.void))
       )
@@ -191,9 +197,16 @@ describe("SQLite in one process", () => {
       yield* JobQueue.join(Transfer, first)
       const second = yield* JobQueue.withTransaction(JobQueue.enqueue(Transfer, { amount: 2 }))
       yield* JobQueue.join(Transfer, second)
-    }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(SqliteStorage.layer({ filename: ":memory:" })))))
+      // the worker must not look before the commit and then sleep
+      const slow = <A, Err, R>(enqueue: Effect.Effect<A, Err, R>) => Effect.tap(enqueue, () => Effect.sleep(100))
+      const third = yield* sql.withTransaction(slow(JobQueue.enqueue(Transfer, { amount: 3 })))
+      yield* JobQueue.join(Transfer, third)
+      const fourth = yield* JobQueue.withTransaction(slow(JobQueue.enqueue(Transfer, { amount: 4 })))
+      yield* JobQueue.join(Transfer, fourth)
+    }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage))))
   )
-})
+
+inOneProcess("SQLite", SqliteStorage.layer({ filename: ":memory:" }))
 
 suite("SQLite", SqliteStorage.layer({ filename: ":memory:" }))
 
@@ -206,4 +219,17 @@ else {
     await server.stop()
   })
   suite("PostgreSQL", PgStorage.layer({ url: server.url, schema }))
+}
+
+const mysqlServer = await mysql()
+if (mysqlServer === undefined) describe.skip("transactions on MySQL: no server", () => {})
+else {
+  afterAll(mysqlServer.stop)
+  const url = await mysqlServer.database()
+  suite("MySQL", MysqlStorage.layer({ url }))
+  inOneProcess("MySQL", MysqlStorage.layer({ url }))
+  inOneProcess(
+    "the application's MySQL client",
+    MysqlStorage.layerClient().pipe(Layer.provideMerge(MysqlClient.layer({ url: Redacted.make(url) })))
+  )
 }

@@ -1,6 +1,6 @@
 /**
  * Jobs in a table of the application's own database, through any `SqlClient` of a supported dialect (SQLite,
- * PostgreSQL). Enqueues and completions join the transaction the caller has open.
+ * PostgreSQL, MySQL). Enqueues and completions join the transaction the caller has open.
  *
  * @since 0.1.0
  */
@@ -21,7 +21,7 @@ import * as Service from "./sql/service.js"
 export interface Options {
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
-  /** Whose clock judges due times and leases; default `store` on PostgreSQL. SQLite always uses Effect's. */
+  /** Whose clock judges due times and leases; default `store` on servers. SQLite always uses Effect's. */
   readonly clock?: "store" | "effect" | undefined
   /** PostgreSQL only: the schema of the tables, created when missing; the connection's default when absent. */
   readonly schema?: string | undefined
@@ -56,7 +56,7 @@ export const layer = (
  * @since 0.1.0
  * @category migrations
  */
-export const migrationSql = (dialect: "pg" | "sqlite", schema?: string): string => {
+export const migrationSql = (dialect: "pg" | "sqlite" | "mysql", schema?: string): string => {
   orThrow(Service.checkSchema(schema))
   return Migrations.text(dialect, dialect === "pg" ? schema : undefined)
 }

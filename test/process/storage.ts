@@ -2,7 +2,7 @@ import { Effect, Layer } from "effect"
 import type { JobError, JobStorage } from "dbjobq"
 
 /**
- * `sqlite:<file>`, or `pg:<schema>:<url>`, `redis:<prefix>:<url>`, `mongo:<database>:<url>`, `dynamo:<table>:<endpoint>`;
+ * `sqlite:<file>`, or `pg:<schema>:<url>`, `redis:<prefix>:<url>`, `mongo:<database>:<url>`, `dynamo:<table>:<endpoint>`, or a `mysql:` URL;
  * loads only the driver that it needs.
  */
 export const storage = (spec: string): Layer.Layer<JobStorage.JobStorage, JobError.StorageError> => {
@@ -21,6 +21,8 @@ export const storage = (spec: string): Layer.Layer<JobStorage.JobStorage, JobErr
         const { layer } = await import("dbjobq/storage/DynamoStorage")
         return layer({ ...optionsFor(url), table: place, shards: 2, clockSkew: "200 millis" })
       }
+      case "mysql":
+        return (await import("dbjobq/storage/MysqlStorage")).layer({ url: spec })
       default:
         return (await import("dbjobq/storage/PgStorage")).layer({ url, schema: place })
     }

@@ -1,10 +1,14 @@
-/** Which PostgreSQL the tests use: the one named, the local one, or one started for the run. */
+/**
+ * Which servers the tests use. PostgreSQL: the one named, the local one, or one started for the run. MySQL: the one
+ * named or the local one.
+ */
 import { randomBytes } from "node:crypto"
 import { mkdtemp, rm } from "node:fs/promises"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -90,3 +94,51 @@ export const query = (url: string, text: string, values: ReadonlyArray<string> =
 
 export const dropSchema = (url: string, schema: string): Promise<ReadonlyArray<unknown>> =>
   query(url, `DROP SCHEMA IF EXISTS "${schema}" CASCADE`)
+
+const connectedMysql = <A>(
+  url: string,
+  use: (sql: MysqlClient.MysqlClient) => Effect.Effect<A, SqlError>
+): Promise<A> =>
+  Effect.runPromise(
+    Effect.flatMap(MysqlClient.MysqlClient, use).pipe(
+      Effect.provide(MysqlClient.layer({ url: Redacted.make(url), maxConnections: 2 }))
+    )
+  )
+
+export interface Mysql extends Server {
+  /** The URL of a new, empty database; `stop` drops them all. */
+  readonly database: () => Promise<string>
+}
+
+/** Undefined when there is none; an error when every server is demanded. */
+export const mysql = async (): Promise<Mysql | undefined> => {
+  const named = process.env.DBJOBQ_TEST_MYSQL_URL
+  const url = named ?? "mysql://root@127.0.0.1:3306/test"
+  const answers = await connectedMysql(url, (sql) => sql`SELECT 1`).then(
+    () => true,
+    () => false
+  )
+  if (!answers) {
+    if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error(`no MySQL answers at ${new URL(url).host}`)
+    return undefined
+  }
+  const databases: Array<string> = []
+  return {
+    url,
+    database: async () => {
+      const name = randomSchema()
+      databases.push(name)
+      await queryMysql(url, `CREATE DATABASE ${name}`)
+      const own = new URL(url)
+      own.pathname = `/${name}`
+      return own.href
+    },
+    stop: async () => {
+      for (const name of databases) await queryMysql(url, `DROP DATABASE IF EXISTS ${name}`)
+    }
+  }
+}
+
+/** One statement or several. */
+export const queryMysql = (url: string, text: string): Promise<ReadonlyArray<unknown>> =>
+  connectedMysql(url, (sql) => sql.unsafe(text).unprepared)

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { ClaimRequest, Service } from "../../JobStorage.js"
+import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { qualified, whole } from "./db.js"
 import type { Big, RawClaimed } from "./row.js"
@@ -24,11 +25,59 @@ const candidatesSqlite = (db: Db, request: ClaimRequest) => {
   ORDER BY priority DESC, run_at, id LIMIT ${request.limit}`
 }
 
+const nothing = (request: ClaimRequest): boolean =>
+  request.limit <= 0 || request.names.length === 0 || request.queues?.length === 0
+
+/**
+ * Sees every pause that has returned, and keeps one that begins now waiting: each claim holds the rows of the queues
+ * table (there is always one) in share mode, a pause wants them alone.
+ */
+const pausedMysql = (db: Db) =>
+  Effect.map(
+    db.sql<{ readonly queue: string; readonly paused: number }>`SELECT queue, paused FROM ${db.queues} ${db.latest}`,
+    (rows) => rows.filter((row) => row.paused === 1).map((row) => row.queue)
+  )
+
+/** The rows are locked, so the update need not ask again, and what it makes of them is known without a third read. */
+const claimMysql = (db: Db, request: ClaimRequest) =>
+  Change.unit(
+    db,
+    Effect.gen(function* () {
+      const { sql } = db
+      const except = [...(request.exceptQueues ?? []), ...(yield* pausedMysql(db))]
+      const where = sql.and([
+        "ready_priority IS NOT NULL",
+        db.among("name", request.names),
+        ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
+        ...(except.length === 0 ? [] : [sql`NOT (${db.among("queue", except)})`])
+      ])
+      const rows = yield* sql<RawClaimed>`SELECT ${sql.literal(claimedColumns)} FROM ${db.jobsBy("dbjobq_jobs_ready")}
+WHERE ${where} ORDER BY ready_priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`
+      if (rows.length === 0) return []
+      const now = yield* db.now
+      yield* sql`UPDATE ${db.jobs} SET
+  state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
+  lease_until = ${now} + ${db.cast(whole(request.lease), "bigint")}, started_at = ${now},
+  progress = NULL, progress_message = NULL
+WHERE ${db.among(
+        "id",
+        rows.map((row) => row.id)
+      )}`
+      return rows.map((row) => ({ ...row, attempt: row.attempt + 1, token: Number(row.token) + 1 }))
+    })
+  )
+
 /** Walks the ready index only, so its cost does not grow with finished or scheduled rows. */
 export const claim = (db: Db): Service["claim"] => {
+  if (db.dialect === "mysql") {
+    return (request) =>
+      nothing(request)
+        ? Effect.succeed([])
+        : Effect.map(db.run("claim", claimMysql(db, request)), (rows) => rows.map(decodeClaimed))
+  }
   const candidates = db.dialect === "pg" ? candidatesPg : candidatesSqlite
   return (request) =>
-    request.limit <= 0 || request.names.length === 0 || request.queues?.length === 0
+    nothing(request)
       ? Effect.succeed([])
       : db
           .run(
@@ -38,7 +87,7 @@ export const claim = (db: Db): Service["claim"] => {
               (now) =>
                 db.sql<RawClaimed>`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
-  lease_until = ${now} + CAST(${whole(request.lease)} AS bigint), started_at = ${now},
+  lease_until = ${now} + ${db.cast(whole(request.lease), "bigint")}, started_at = ${now},
   progress = NULL, progress_message = NULL
 WHERE ${db.idIn(candidates(db, request))}
 RETURNING ${db.sql.literal(claimedColumns)}`
@@ -58,15 +107,18 @@ export const promote =
         const rows =
           limit <= 0
             ? []
-            : yield* sql`UPDATE ${db.jobs} SET state = 'pending'
-WHERE ${db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'scheduled' AND run_at <= ${now}
-  ORDER BY run_at LIMIT ${limit} ${db.skipLocked}`)}
-RETURNING id`
+            : yield* Change.update(db, {
+                table: db.jobs,
+                set: sql`state = 'pending'`,
+                pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_due")} WHERE state = 'scheduled' AND ${db.dueAt} <= ${now}
+  ORDER BY ${db.dueAt} LIMIT ${limit} ${db.skipLocked}`,
+                returning: "id"
+              })
         const next = yield* sql<{
           readonly run_at: Big
           readonly now: Big
-        }>`SELECT run_at, ${now} AS now FROM ${db.jobs}
-WHERE state = 'scheduled' ORDER BY run_at LIMIT 1`
+        }>`SELECT run_at, ${now} AS now FROM ${db.jobsBy("dbjobq_jobs_due")}
+WHERE state = 'scheduled' AND ${db.dueAt} IS NOT NULL ORDER BY ${db.dueAt} LIMIT 1`
         const first = next[0]
         return {
           promoted: rows.length,

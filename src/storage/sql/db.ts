@@ -11,10 +11,12 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
+import * as AfterCommit from "./afterCommit.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
+import * as Mysql from "./mysql.js"
 import { type Ownership, shared } from "./ownership.js"
 
-export type Dialect = "pg" | "sqlite"
+export type Dialect = "pg" | "sqlite" | "mysql"
 
 export interface Db {
   readonly sql: SqlClient.SqlClient
@@ -29,11 +31,24 @@ export interface Db {
   /** The present, as an SQL expression that an index condition may use. */
   readonly now: Effect.Effect<Statement.Fragment>
   readonly skipLocked: Statement.Fragment
+  /** Ends a query that must see what others have committed, also in a transaction that began before. */
+  readonly latest: Statement.Fragment
+  /** The jobs table, read by this index and no other. */
+  readonly jobsBy: (index: string) => Statement.Fragment
+  /** Columns that narrow an index to the rows it is for, where there are no partial indexes. */
+  readonly dueAt: Statement.Fragment
+  readonly finishedState: Statement.Fragment
+  readonly cast: (value: number | string | null, type: "bigint" | "integer" | "text") => Statement.Fragment
   /** `column` is one of the list. */
   readonly among: (column: string, list: ReadonlyArray<string>) => Statement.Fragment
   /** `id` is one of the query's rows; the query runs once and its locks are taken first. */
   readonly idIn: (query: Statement.Fragment) => Statement.Fragment
-  /** A statement that returns the `columns` of the rows it changes, and tells the workers when there are any. */
+  /** Tells the workers of this process: at once, or when the transaction that is open commits. */
+  readonly tell: (wakeup: Wakeup) => Effect.Effect<void>
+  /**
+   * A statement that returns the `columns` of the rows it changes, and tells the workers when there are any. MySQL has no
+   * RETURNING: there it tells whenever it matched any, and returns nothing.
+   */
   readonly telling: <A extends object>(
     wakeup: Wakeup,
     columns: string,
@@ -92,6 +107,13 @@ export const retryContention = <A, E, R>(
 
 const contended = (error: StorageError): boolean => isContention(error.cause)
 
+const begin: { readonly [D in Dialect]: string } = {
+  pg: "BEGIN",
+  sqlite: "BEGIN IMMEDIATE",
+  // REPEATABLE READ locks the gaps between rows too, where producers and claimers would wait for each other
+  mysql: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION"
+}
+
 const transactions = (sql: SqlClient.SqlClient, dialect: Dialect, { home, remember }: Ownership) => {
   const commitFailures = new WeakSet<object>()
   const transact = SqlClient.makeWithTransaction({
@@ -103,8 +125,7 @@ const transactions = (sql: SqlClient.SqlClient, dialect: Dialect, { home, rememb
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
     ),
-    begin: (connection) =>
-      connection.executeUnprepared(dialect === "sqlite" ? "BEGIN IMMEDIATE" : "BEGIN", [], undefined),
+    begin: (connection) => connection.executeUnprepared(begin[dialect], [], undefined),
     savepoint: (connection, id) => connection.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
     commit: (connection) =>
       connection.executeUnprepared("COMMIT", [], undefined).pipe(
@@ -167,8 +188,10 @@ export const make = (options: {
   // a user's name transforms would rename our columns and the keys inside our JSON
   const sql = options.sql.withoutTransforms()
   const pg = options.dialect === "pg"
+  const mysql = options.dialect === "mysql"
   const table = (name: string) => sql.literal(qualified(name, options.schema))
-  const withTransaction = transactions(options.sql, options.dialect, options.ownership)
+  const transact = transactions(options.sql, options.dialect, options.ownership)
+  const withTransaction: Db["withTransaction"] = mysql ? (effect) => AfterCommit.collect(transact(effect)) : transact
   const run: Db["run"] = (operation, effect) =>
     options.ownership.home(
       retryContention(
@@ -181,6 +204,7 @@ export const make = (options: {
     )
   // a scalar subquery is evaluated once, so the volatile clock does not keep an index from being used
   const storeNow = sql.literal("(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
+  const cast: Db["cast"] = (value, type) => sql`CAST(${value} AS ${sql.literal(mysql ? Mysql.casts[type] : type)})`
   const channel = pg ? (options.schema === undefined ? "dbjobq" : `dbjobq_${options.schema}`) : undefined
   // the wake-up goes along in the same statement, so it is sent if and only if the rows are changed
   const tellingPg: Db["telling"] = <A extends object>(wakeup: Wakeup, columns: string, statement: Statement.Fragment) =>
@@ -196,25 +220,39 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     Effect.tap(sql<A>`${statement} RETURNING ${sql.literal(columns)}`, (rows) =>
       rows.length > 0 ? Effect.sync(() => options.tell(wakeup)) : Effect.void
     )
+  const tell = (wakeup: Wakeup) =>
+    Effect.flatMap(shared.inTransaction, (inside) => AfterCommit.tell(() => options.tell(wakeup), inside))
+  const tellingMysql: Db["telling"] = (wakeup, _columns, statement) =>
+    Effect.flatMap(sql`${statement}`.raw, (answer) =>
+      Effect.as(Mysql.affectedRows(answer) > 0 ? tell(wakeup) : Effect.void, [])
+    )
+  const jobs = table("dbjobq_jobs")
   return {
     sql,
     dialect: options.dialect,
-    storeClock: pg && options.storeClock,
+    storeClock: options.storeClock,
     schema: options.schema,
     channel,
-    jobs: table("dbjobq_jobs"),
+    jobs,
     queues: table("dbjobq_queues"),
     schedules: table("dbjobq_schedules"),
-    now:
-      pg && options.storeClock
-        ? Effect.succeed(storeNow)
-        : Effect.map(Clock.currentTimeMillis, (now) => sql`CAST(${now} AS bigint)`),
-    skipLocked: sql.literal(pg ? "FOR UPDATE SKIP LOCKED" : ""),
+    now: options.storeClock
+      ? Effect.succeed(mysql ? sql.literal(Mysql.now) : storeNow)
+      : Effect.map(Clock.currentTimeMillis, (now) => cast(now, "bigint")),
+    skipLocked: sql.literal(options.dialect === "sqlite" ? "" : "FOR UPDATE SKIP LOCKED"),
+    latest: sql.literal(mysql ? "LOCK IN SHARE MODE" : ""),
+    jobsBy: mysql ? (index) => sql`${jobs} FORCE INDEX (${sql.literal(index)})` : () => jobs,
+    dueAt: sql.literal(mysql ? "due_at" : "run_at"),
+    finishedState: sql.literal(mysql ? "finished_state" : "state"),
+    cast,
     among: pg
       ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`
-      : (column, list) => sql`${sql.literal(column)} IN (SELECT value FROM json_each(${JSON.stringify(list)}))`,
+      : mysql
+        ? (column, list) => Mysql.among(sql, column, list)
+        : (column, list) => sql`${sql.literal(column)} IN (SELECT value FROM json_each(${JSON.stringify(list)}))`,
     idIn: pg ? (query) => sql`id = ANY(ARRAY(${query}))` : (query) => sql`id IN (${query})`,
-    telling: pg ? tellingPg : tellingSqlite,
+    tell,
+    telling: pg ? tellingPg : mysql ? tellingMysql : tellingSqlite,
     run,
     atomic: (operation, effect) => run(operation, withTransaction(effect)),
     withTransaction

@@ -13,7 +13,7 @@ import { active, decodeSchedule } from "./row.js"
 const lock = (db: Db, ids: ReadonlyArray<string>) =>
   Effect.map(
     db.sql<RawSchedule>`SELECT * FROM ${db.schedules} WHERE ${db.among("id", ids)} AND enabled
-ORDER BY id ${db.sql.literal(db.dialect === "pg" ? "FOR UPDATE" : "")}`,
+ORDER BY id ${db.sql.literal(db.dialect === "sqlite" ? "" : "FOR UPDATE")}`,
     (rows) => new Map(rows.map((row) => [row.id, decodeSchedule(row)]))
   )
 
@@ -22,7 +22,7 @@ const unfinished = (db: Db, ids: ReadonlyArray<string>) =>
     ? Effect.succeed(new Set<string>())
     : Effect.map(
         db.sql<{ readonly id: string }>`SELECT id FROM ${db.jobs}
-WHERE ${db.among("id", ids)} AND state IN ${db.sql.literal(active)}`,
+WHERE ${db.among("id", ids)} AND state IN ${db.sql.literal(active)} ${db.latest}`,
         (rows) => new Set(rows.map((row) => row.id))
       )
 
@@ -41,11 +41,11 @@ const advance = (db: Db, { fire, overlaps }: Work, answers: ReadonlyArray<Insert
   const reason = unfired === 0 ? "missed" : overlaps ? "overlap" : "duplicate"
   return Effect.flatMap(db.now, (now) => {
     const changes = [
-      sql`next_slot = CAST(${fire.next} AS bigint), fired = fired + CAST(${fired.length} AS bigint)`,
+      sql`next_slot = ${db.cast(fire.next, "bigint")}, fired = fired + ${db.cast(fired.length, "bigint")}`,
       ...(last === undefined
         ? []
-        : [sql`last_slot = CAST(${last.slot} AS bigint), last_job = ${last.id}, last_fired_at = ${now}`]),
-      ...(skipped === 0 ? [] : [sql`skipped = skipped + CAST(${skipped} AS bigint), last_skip_reason = ${reason}`]),
+        : [sql`last_slot = ${db.cast(last.slot, "bigint")}, last_job = ${last.id}, last_fired_at = ${now}`]),
+      ...(skipped === 0 ? [] : [sql`skipped = skipped + ${db.cast(skipped, "bigint")}, last_skip_reason = ${reason}`]),
       ...(fire.disable === null ? [] : [sql`enabled = FALSE, disabled_reason = ${fire.disable}, version = version + 1`])
     ]
     return sql`UPDATE ${db.schedules} SET ${sql.csv(changes)} WHERE id = ${fire.schedule}`

@@ -6,6 +6,8 @@ import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
+import { isUniqueViolation } from "./isTransient.js"
+import * as Mysql from "./mysql.js"
 import { active } from "./row.js"
 
 const chunkSize = 1000
@@ -35,24 +37,24 @@ const valuesPg = (db: Db, jobs: ReadonlyArray<NewJob>) => db.sql`unnest(
     id, name, queue, priority, payload, run_at, delay, max_attempts, unique_key, tags, traceparent, schedule_id, slot
   )`
 
+const tuple = (job: NewJob) => [
+  job.id,
+  job.name,
+  job.queue,
+  job.priority,
+  job.payload,
+  runAtOf(job),
+  delayOf(job),
+  job.maxAttempts,
+  job.uniqueKey,
+  JSON.stringify(job.tags),
+  job.traceparent,
+  job.scheduleId,
+  job.slot
+]
+
 const valuesSqlite = (db: Db, jobs: ReadonlyArray<NewJob>) => {
-  const values = JSON.stringify(
-    jobs.map((job) => [
-      job.id,
-      job.name,
-      job.queue,
-      job.priority,
-      job.payload,
-      runAtOf(job),
-      delayOf(job),
-      job.maxAttempts,
-      job.uniqueKey,
-      JSON.stringify(job.tags),
-      job.traceparent,
-      job.scheduleId,
-      job.slot
-    ])
-  )
+  const values = JSON.stringify(jobs.map(tuple))
   return db.sql`(
     SELECT value ->> 0 AS id, value ->> 1 AS name, value ->> 2 AS queue, value ->> 3 AS priority,
       value ->> 4 AS payload, value ->> 5 AS run_at, value ->> 6 AS delay, value ->> 7 AS max_attempts,
@@ -62,16 +64,87 @@ const valuesSqlite = (db: Db, jobs: ReadonlyArray<NewJob>) => {
   ) AS v`
 }
 
+const valuesMysql = (db: Db, jobs: ReadonlyArray<NewJob>) =>
+  Mysql.values(
+    db.sql,
+    {
+      id: "key",
+      name: "key",
+      queue: "key",
+      priority: "integer",
+      payload: "text",
+      run_at: "bigint",
+      delay: "bigint",
+      max_attempts: "integer",
+      unique_key: "key",
+      tags: "text",
+      traceparent: "key",
+      schedule_id: "key",
+      slot: "bigint"
+    },
+    jobs.map(tuple)
+  )
+
+/** Those that neither repeat an id nor a unique key of one before them. */
+const distinct = (jobs: ReadonlyArray<NewJob>): ReadonlyArray<NewJob> => {
+  const seen = new Set<string>()
+  return jobs.filter((job) => {
+    const keys = [`id ${job.id}`, ...(job.uniqueKey === null ? [] : [`key ${key(job.name, job.uniqueKey)}`])]
+    if (keys.some((one) => seen.has(one))) return false
+    for (const one of keys) seen.add(one)
+    return true
+  })
+}
+
+/**
+ * All of them at once, as nearly always nothing is in the way. A refused statement writes nothing and does not end the
+ * transaction; then those that are taken are found and the others are tried again.
+ */
+const insertMysql = (
+  db: Db,
+  jobs: ReadonlyArray<NewJob>,
+  now: Statement.Fragment
+): Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError> =>
+  Effect.gen(function* () {
+    let open = distinct(jobs)
+    for (let round = 0; round < 5 && open.length > 0; round++) {
+      const statement = db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+  SELECT ${db.sql.literal(selected)} FROM ${valuesMysql(db, open)}, (SELECT ${now} AS t) AS n`
+      const done = yield* db.telling("jobs", "id", statement).pipe(
+        Effect.as(true),
+        Effect.catchIf(isUniqueViolation, () => Effect.succeed(false))
+      )
+      if (done) return open
+      const ids = new Set((yield* present(db, open)).map((row) => row.id))
+      const keys = new Set((yield* holders(db, open)).map((row) => key(row.name, row.unique_key)))
+      open = open.filter(
+        (job) => !ids.has(job.id) && (job.uniqueKey === null || !keys.has(key(job.name, job.uniqueKey)))
+      )
+    }
+    return []
+  })
+
 const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) =>
-  db.telling<{ readonly id: string }>(
-    "jobs",
-    "id",
-    db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+  db.dialect === "mysql"
+    ? insertMysql(db, jobs, now)
+    : db.telling<{ readonly id: string }>(
+        "jobs",
+        "id",
+        db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
   SELECT ${db.sql.literal(selected)}
   FROM ${db.dialect === "pg" ? valuesPg(db, jobs) : valuesSqlite(db, jobs)}, (SELECT ${now} AS t) AS n
   WHERE true
   ON CONFLICT DO NOTHING`
-  )
+      )
+
+const key = (name: string, uniqueKey: string): string => `${name}\n${uniqueKey}`
+
+const present = (db: Db, jobs: ReadonlyArray<NewJob>) =>
+  db.sql<{ readonly id: string; readonly name: string }>`SELECT id, name FROM ${db.jobs}
+  WHERE ${db.among(
+    "id",
+    jobs.map((job) => job.id)
+  )} ${db.latest}`
 
 interface Holder {
   readonly id: string
@@ -79,9 +152,18 @@ interface Holder {
   readonly unique_key: string
 }
 
+/** By the hash of name and key, which is what the unique index holds. */
+const holdersMysql = (db: Db, pairs: ReadonlyArray<NewJob>) =>
+  db.sql<Holder>`SELECT j.id, j.name, j.unique_key FROM ${Mysql.values(
+    db.sql,
+    { n: "key", k: "key" },
+    pairs.map((job) => [job.name, job.uniqueKey])
+  )} STRAIGHT_JOIN ${db.jobs} AS j ON j.active_key = ${db.sql.literal(Mysql.hash("v.n", "v.k"))} ${db.latest}`
+
 const holders = (db: Db, jobs: ReadonlyArray<NewJob>) => {
   const pairs = jobs.filter((job) => job.uniqueKey !== null)
   if (pairs.length === 0) return Effect.succeed<ReadonlyArray<Holder>>([])
+  if (db.dialect === "mysql") return holdersMysql(db, pairs)
   const wanted =
     db.dialect === "pg"
       ? db.sql`unnest(CAST(${pairs.map((job) => job.name)} AS text[]), CAST(${pairs.map(
@@ -94,8 +176,6 @@ const holders = (db: Db, jobs: ReadonlyArray<NewJob>) => {
   JOIN ${db.jobs} AS j ON j.name = v.n AND j.unique_key = v.k
   WHERE j.unique_key IS NOT NULL AND j.state IN ${db.sql.literal(active)}`
 }
-
-const key = (name: string, uniqueKey: string): string => `${name}\n${uniqueKey}`
 
 /** One chunk; a holder of a unique key may finish between the refusal and the look-up, so the rest is tried again. */
 const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
@@ -117,12 +197,11 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
         return false
       })
       if (refused.length === 0) return answers
-      const present = yield* db.sql<{ readonly id: string; readonly name: string }>`SELECT id, name FROM ${db.jobs}
-  WHERE ${db.among(
-    "id",
-    refused.map((item) => item.job.id)
-  )}`
-      const names = new Map(present.map((row) => [row.id, row.name]))
+      const found = yield* present(
+        db,
+        refused.map((item) => item.job)
+      )
+      const names = new Map(found.map((row) => [row.id, row.name]))
       const others = refused.filter(({ index, job }) => {
         const name = names.get(job.id)
         if (name === undefined) return true
@@ -148,15 +227,21 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
     )
   })
 
-/** For a transaction that is open already. */
-export const insertWithin = (db: Db, jobs: ReadonlyArray<NewJob>) => {
+const sizeOf = (job: NewJob): number => 1_000 + 3 * job.payload.length
+
+const chunked = (db: Db, jobs: ReadonlyArray<NewJob>): ReadonlyArray<ReadonlyArray<NewJob>> => {
+  if (db.dialect === "mysql") return Mysql.chunks(jobs, chunkSize, sizeOf)
   const chunks: Array<ReadonlyArray<NewJob>> = []
   for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
-  return Effect.map(
-    Effect.forEach(chunks, (part) => chunk(db, part)),
+  return chunks
+}
+
+/** For a transaction that is open already. */
+export const insertWithin = (db: Db, jobs: ReadonlyArray<NewJob>) =>
+  Effect.map(
+    Effect.forEach(chunked(db, jobs), (part) => chunk(db, part)),
     (parts) => parts.flat()
   )
-}
 
 export const insert =
   (db: Db): Service["insert"] =>
@@ -165,5 +250,5 @@ export const insert =
     const refused = refusal(jobs)
     if (refused !== undefined) return Effect.fail(refused)
     const all = insertWithin(db, jobs)
-    return jobs.length <= chunkSize ? db.run("insert", all) : db.atomic("insert", all)
+    return chunked(db, jobs).length === 1 ? db.run("insert", all) : db.atomic("insert", all)
   }

@@ -1,9 +1,10 @@
 /** The schema, step by step. A step, once released, never changes. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
-import type { StorageError } from "../../JobError.js"
+import { StorageError } from "../../JobError.js"
 import type { Db, Dialect } from "./db.js"
 import { qualified } from "./db.js"
+import { createMysql } from "./mysqlTables.js"
 
 interface Step {
   readonly id: number
@@ -112,12 +113,19 @@ const createReady = (schema: string | undefined): string =>
   ORDER BY j.priority DESC, j.run_at, j.id LIMIT $4 FOR UPDATE OF j SKIP LOCKED
 $dbjobq$`
 
-const steps = (dialect: Dialect, schema: string | undefined): ReadonlyArray<Step> => [
-  {
-    id: 1,
-    name: "create",
-    statements: [...create(dialect, schema), ...(dialect === "pg" ? [createReady(schema)] : [])]
+const first = (dialect: Dialect, schema: string | undefined): ReadonlyArray<string> => {
+  switch (dialect) {
+    case "pg":
+      return [...create(dialect, schema), createReady(schema)]
+    case "sqlite":
+      return create(dialect, schema)
+    case "mysql":
+      return createMysql
   }
+}
+
+const steps = (dialect: Dialect, schema: string | undefined): ReadonlyArray<Step> => [
+  { id: 1, name: "create", statements: first(dialect, schema) }
 ]
 
 const ledger = (schema: string | undefined): string =>
@@ -132,7 +140,7 @@ const record = (step: Step, schema: string | undefined): string =>
 /** The whole schema as text, for those who run their migrations by hand. */
 export const text = (dialect: Dialect, schema: string | undefined): string =>
   [
-    ...(schema === undefined || dialect === "sqlite" ? [] : [`CREATE SCHEMA IF NOT EXISTS "${schema}"`]),
+    ...(schema === undefined || dialect !== "pg" ? [] : [`CREATE SCHEMA IF NOT EXISTS "${schema}"`]),
     ledger(schema),
     ...steps(dialect, schema).flatMap((step) => [...step.statements, record(step, schema)])
   ]
@@ -143,7 +151,10 @@ const ledgerExists = (db: Db): Effect.Effect<boolean, SqlError> =>
   Effect.map(
     db.dialect === "pg"
       ? db.sql`SELECT 1 AS present WHERE to_regclass(${qualified("dbjobq_migrations", db.schema)}) IS NOT NULL`
-      : db.sql`SELECT 1 AS present FROM sqlite_master WHERE type = 'table' AND name = 'dbjobq_migrations'`,
+      : db.dialect === "mysql"
+        ? db.sql`SELECT 1 AS present FROM information_schema.tables
+  WHERE table_schema = DATABASE() AND table_name = 'dbjobq_migrations'`
+        : db.sql`SELECT 1 AS present FROM sqlite_master WHERE type = 'table' AND name = 'dbjobq_migrations'`,
     (rows) => rows.length > 0
   )
 
@@ -158,7 +169,7 @@ const pending = (db: Db): Effect.Effect<ReadonlyArray<Step>, SqlError> =>
 
 /** CREATE SCHEMA asks for a privilege even when the schema exists, so look first. */
 const createSchema = (db: Db): Effect.Effect<void, SqlError> =>
-  db.schema === undefined || db.dialect === "sqlite"
+  db.schema === undefined || db.dialect !== "pg"
     ? Effect.void
     : Effect.flatMap(db.sql`SELECT 1 AS present FROM pg_namespace WHERE nspname = ${db.schema}`, (rows) =>
         rows.length > 0 ? Effect.void : db.sql.unsafe(`CREATE SCHEMA IF NOT EXISTS "${db.schema}"`)
@@ -177,6 +188,28 @@ const apply = (db: Db) =>
     }
   })
 
+/**
+ * MySQL commits before and after each DDL statement, so a lock of the session, not of the transaction, keeps starters
+ * apart, and every statement may be run again by the one that comes after a crash.
+ */
+const applyMysql = (db: Db) => {
+  const name = db.sql.literal("CONCAT('dbjobq.', SHA1(DATABASE()))")
+  return Effect.acquireUseRelease(
+    Effect.filterOrFail(
+      db.sql<{ readonly got: number | null }>`SELECT GET_LOCK(${name}, 60) AS got`,
+      (rows) => rows[0]?.got === 1,
+      () =>
+        new StorageError({
+          operation: "migrate",
+          message: "migrate: another migration holds the lock",
+          isTransient: true
+        })
+    ),
+    () => apply(db),
+    () => Effect.ignore(db.sql`SELECT RELEASE_LOCK(${name})`)
+  )
+}
+
 /** Brings the schema up to date. Any number of processes may do so at once. */
 export const run = (db: Db): Effect.Effect<void, StorageError> =>
   db
@@ -186,6 +219,8 @@ export const run = (db: Db): Effect.Effect<void, StorageError> =>
     )
     .pipe(
       Effect.flatMap((left) =>
-        left !== undefined && left.length === 0 ? Effect.void : db.atomic("migrate", apply(db))
+        left !== undefined && left.length === 0
+          ? Effect.void
+          : db.atomic("migrate", db.dialect === "mysql" ? applyMysql(db) : apply(db))
       )
     )

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import type { Due, Service, State } from "../../JobStorage.js"
+import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import { detached } from "./ownership.js"
@@ -17,7 +18,7 @@ const finished = (state: State): boolean => state === "completed" || state === "
 
 const statesOf = (db: Db, ids: ReadonlyArray<string>) =>
   Effect.map(
-    db.sql<Found>`SELECT id, state FROM ${db.jobs} WHERE ${db.among("id", ids)}`,
+    db.sql<Found>`SELECT id, state FROM ${db.jobs} WHERE ${db.among("id", ids)} ${db.latest}`,
     (rows) => new Map(rows.map((row) => [row.id, row.state]))
   )
 
@@ -30,13 +31,15 @@ export const cancel =
           "cancel",
           Effect.gen(function* () {
             const now = yield* db.now
-            const rows = yield* db.sql<Found>`UPDATE ${db.jobs} SET
-  state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
+            const rows = yield* Change.update<Found>(db, {
+              table: db.jobs,
+              set: db.sql`state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
   token = CASE WHEN state = 'running' THEN token ELSE token + 1 END,
   finished_at = CASE WHEN state = 'running' THEN NULL ELSE ${now} END,
-  cancel_requested = CASE WHEN state = 'running' THEN TRUE ELSE cancel_requested END
-WHERE ${db.among("id", ids)} AND state IN ${db.sql.literal(active)}
-RETURNING id, state`
+  cancel_requested = CASE WHEN state = 'running' THEN TRUE ELSE cancel_requested END`,
+              where: db.sql`${db.among("id", ids)} AND state IN ${db.sql.literal(active)}`,
+              returning: "id, state"
+            })
             const changed = new Map(rows.map((row) => [row.id, row.state]))
             const others = rows.length === ids.length ? changed : yield* statesOf(db, ids)
             return ids.map((id) => {
@@ -51,15 +54,15 @@ RETURNING id, state`
 
 const rerunWhere = (db: Db, where: ReturnType<Db["among"]>) =>
   Effect.flatMap(db.now, (now) =>
-    db.telling<{ readonly id: string }>(
-      "jobs",
-      "id",
-      db.sql`UPDATE ${db.jobs} SET
-  state = 'pending', generation = generation + 1, token = token + 1, attempt = 0, crashes = 0, failure = NULL,
+    Change.update<{ readonly id: string }>(db, {
+      table: db.jobs,
+      set: db.sql`state = 'pending', generation = generation + 1, token = token + 1, attempt = 0, crashes = 0, failure = NULL,
   result = NULL, progress = NULL, progress_message = NULL, cancel_requested = FALSE, owner = NULL, lease_until = NULL,
-  run_at = ${now}, started_at = NULL, finished_at = NULL
-WHERE ${where} AND finished_at IS NOT NULL`
-    )
+  run_at = ${now}, started_at = NULL, finished_at = NULL`,
+      where: db.sql`${where} AND finished_at IS NOT NULL`,
+      returning: "id",
+      tells: "jobs"
+    })
   )
 
 /** A row with a unique key may collide, so it is tried alone, in a savepoint where the caller has a transaction. */
@@ -91,7 +94,7 @@ export const rerun =
 
 /** In terms of `c.t`, the clock read once: read twice it may tick in between, and what is due now would be due later. */
 const dueAt = (db: Db, due: Due) =>
-  "runAt" in due ? db.sql`CAST(${Math.ceil(due.runAt)} AS bigint)` : db.sql`c.t + CAST(${whole(due.delay)} AS bigint)`
+  "runAt" in due ? db.cast(Math.ceil(due.runAt), "bigint") : db.sql`c.t + ${db.cast(whole(due.delay), "bigint")}`
 
 export const reschedule =
   (db: Db): Service["reschedule"] =>
@@ -102,14 +105,14 @@ export const reschedule =
           "reschedule",
           Effect.gen(function* () {
             const now = yield* db.now
-            const rows = yield* db.telling<Found>(
-              "jobs",
-              "id, state",
-              db.sql`UPDATE ${db.jobs} SET
-  run_at = n.due, state = CASE WHEN n.due <= n.t THEN 'pending' ELSE 'scheduled' END
-FROM (SELECT c.t, ${dueAt(db, due)} AS due FROM (SELECT ${now} AS t) AS c) AS n
-WHERE ${db.among("id", ids)} AND state IN ('scheduled', 'pending')`
-            )
+            const rows = yield* Change.update<Found>(db, {
+              table: db.jobs,
+              set: db.sql`run_at = n.due, state = CASE WHEN n.due <= n.t THEN 'pending' ELSE 'scheduled' END`,
+              from: db.sql`(SELECT c.t, ${dueAt(db, due)} AS due FROM (SELECT ${now} AS t) AS c) AS n`,
+              where: db.sql`${db.among("id", ids)} AND state IN ('scheduled', 'pending')`,
+              returning: "id, state",
+              tells: "jobs"
+            })
             const changed = new Set(rows.map((row) => row.id))
             const others = changed.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
             return ids.map((id) => {
@@ -128,9 +131,8 @@ export const remove =
       : db.run(
           "remove",
           Effect.gen(function* () {
-            const rows = yield* db.sql<{ readonly id: string }>`DELETE FROM ${db.jobs}
-WHERE ${db.among("id", ids)} AND state <> 'running' RETURNING id`
-            const gone = new Set(rows.map((row) => row.id))
+            const where = db.sql`${db.among("id", ids)} AND state <> 'running'`
+            const gone = new Set(yield* Change.remove(db, { table: db.jobs, where }))
             const others = gone.size === ids.length ? new Map<string, State>() : yield* statesOf(db, ids)
             return ids.map((id) => (gone.has(id) ? "removed" : others.has(id) ? "running" : "notFound"))
           })
@@ -138,7 +140,11 @@ WHERE ${db.among("id", ids)} AND state <> 'running' RETURNING id`
 
 const setPaused = (db: Db, queue: string, paused: boolean) =>
   db.sql`INSERT INTO ${db.queues} (queue, paused) VALUES (${queue}, ${db.sql.literal(paused ? "TRUE" : "FALSE")})
-ON CONFLICT (queue) DO UPDATE SET paused = excluded.paused`
+${db.sql.literal(
+  db.dialect === "mysql"
+    ? `ON DUPLICATE KEY UPDATE paused = ${paused ? "TRUE" : "FALSE"}`
+    : "ON CONFLICT (queue) DO UPDATE SET paused = excluded.paused"
+)}`
 
 /**
  * Every claim reads the queues table, so this lock waits for the claims in flight and none can commit after the pause.
@@ -159,18 +165,33 @@ const pauseLocked = (db: Db, queue: string) =>
       )
     )
 
+/** Claims hold the rows of the queues table to their end; see claim.ts. */
+const pauseMysql = (db: Db, queue: string) =>
+  db.atomic(
+    "pauseQueue",
+    Effect.zipRight(db.sql`SELECT queue FROM ${db.queues} WHERE queue = '' FOR UPDATE`, setPaused(db, queue, true))
+  )
+
 // not in the caller's transaction: its lock would stop every claim until the commit
 export const pauseQueue =
   (db: Db): Service["pauseQueue"] =>
   (queue) =>
     Effect.asVoid(
-      detached(db.dialect === "pg" ? pauseLocked(db, queue) : db.run("pauseQueue", setPaused(db, queue, true)))
+      detached(
+        db.dialect === "pg"
+          ? pauseLocked(db, queue)
+          : db.dialect === "mysql"
+            ? pauseMysql(db, queue)
+            : db.run("pauseQueue", setPaused(db, queue, true))
+      )
     )
 
 export const resumeQueue =
   (db: Db): Service["resumeQueue"] =>
-  (queue) =>
-    Effect.asVoid(db.run("resumeQueue", db.telling("jobs", "queue", setPaused(db, queue, false))))
+  (queue) => {
+    const resume = db.run("resumeQueue", db.telling("jobs", "queue", setPaused(db, queue, false)))
+    return Effect.asVoid(db.dialect === "mysql" ? detached(resume) : resume)
+  }
 
 export const pausedQueues = (db: Db): Service["pausedQueues"] =>
   db

@@ -37,8 +37,14 @@ export const shared: Ownership = {
   remember: Effect.void
 }
 
-/** Of a client that the storage made: its `withTransaction` is replaced by one that remembers its connections. */
-export const exclusive = (client: SqlClient.SqlClient): Ownership => {
+/**
+ * Of a client that the storage made: its `withTransaction` is replaced by one that remembers its connections, with
+ * `around` about each.
+ */
+export const exclusive = (
+  client: SqlClient.SqlClient,
+  around: <A, E, R>(transaction: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Ownership => {
   const own = new WeakSet<object>()
   const isOwn = (connection: Option.Option<object>) => Option.isSome(connection) && own.has(connection.value)
   const home: Ownership["home"] = (effect) =>
@@ -51,7 +57,7 @@ export const exclusive = (client: SqlClient.SqlClient): Ownership => {
   const { withTransaction } = client
   Object.assign(client, {
     withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>) =>
-      home(withTransaction(Effect.zipRight(remember, effect)))
+      home(around(withTransaction(Effect.zipRight(remember, effect))))
   })
   return { inTransaction: Effect.map(open, isOwn), home, remember }
 }

@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { Filter, Service, State } from "../../JobStorage.js"
 import type { Db } from "./db.js"
+import * as Mysql from "./mysql.js"
 import type { Big, RawRow } from "./row.js"
 import { decode } from "./row.js"
 
@@ -13,19 +14,21 @@ export const get =
           .run("get", db.sql<RawRow>`SELECT * FROM ${db.jobs} WHERE ${db.among("id", ids)}`)
           .pipe(Effect.map((rows) => rows.map(decode)))
 
+const tags = {
+  pg: "json_array_elements_text(CAST(tags AS json)) AS e(tag)",
+  sqlite: "(SELECT value AS tag FROM json_each(tags)) AS e",
+  mysql: Mysql.tags
+} as const
+
 const conditions = (db: Db, filter: Filter) => [
   ...(filter.states === undefined ? [] : [db.among("state", filter.states)]),
   ...(filter.queues === undefined ? [] : [db.among("queue", filter.queues)]),
   ...(filter.names === undefined ? [] : [db.among("name", filter.names)]),
   ...(filter.tag === undefined
     ? []
-    : [
-        db.dialect === "pg"
-          ? db.sql`EXISTS (SELECT 1 FROM json_array_elements_text(CAST(tags AS json)) AS e(tag) WHERE e.tag = ${filter.tag})`
-          : db.sql`EXISTS (SELECT 1 FROM json_each(tags) AS e WHERE e.value = ${filter.tag})`
-      ]),
-  ...(filter.from === undefined ? [] : [db.sql`enqueued_at >= CAST(${filter.from} AS bigint)`]),
-  ...(filter.until === undefined ? [] : [db.sql`enqueued_at < CAST(${filter.until} AS bigint)`])
+    : [db.sql`EXISTS (SELECT 1 FROM ${db.sql.literal(tags[db.dialect])} WHERE e.tag = ${filter.tag})`]),
+  ...(filter.from === undefined ? [] : [db.sql`enqueued_at >= ${db.cast(filter.from, "bigint")}`]),
+  ...(filter.until === undefined ? [] : [db.sql`enqueued_at < ${db.cast(filter.until, "bigint")}`])
 ]
 
 export const list =

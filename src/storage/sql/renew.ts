@@ -1,10 +1,37 @@
 import * as Effect from "effect/Effect"
-import type { Service } from "../../JobStorage.js"
+import type { Hold, Service } from "../../JobStorage.js"
+import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
+import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
 
 const key = (id: string, token: Big): string => `${token} ${id}`
+
+interface Renewed {
+  readonly id: string
+  readonly token: Big
+  readonly cancel_requested: boolean | number
+}
+
+/** A hold that is still good after the update was good during it, as a token never comes back. */
+const renewMysql = (db: Db, holds: ReadonlyArray<Hold>, lease: number) =>
+  Effect.gen(function* () {
+    const { sql } = db
+    const held = sql`${db.among(
+      "id",
+      holds.map((hold) => hold.id)
+    )} AND owner IS NOT NULL`
+    const now = yield* db.now
+    yield* sql`UPDATE ${Mysql.values(
+      sql,
+      { k: "key", held: "bigint" },
+      Mysql.inOrder(holds).map((hold) => [hold.id, hold.token])
+    )} STRAIGHT_JOIN ${db.jobs} ON id = v.k
+SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
+WHERE token = v.held AND owner IS NOT NULL`
+    return yield* sql<Renewed>`SELECT id, token, cancel_requested FROM ${db.jobs} WHERE ${held} ${db.latest}`
+  })
 
 export const renew =
   (db: Db): Service["renew"] =>
@@ -20,20 +47,18 @@ export const renew =
     return db
       .run(
         "renew",
-        Effect.flatMap(
-          db.now,
-          (now) =>
-            sql<{
-              readonly id: string
-              readonly token: Big
-              readonly cancel_requested: boolean | number
-            }>`UPDATE ${db.jobs}
-SET lease_until = ${now} + CAST(${whole(lease)} AS bigint)
+        db.dialect === "mysql"
+          ? renewMysql(db, holds, lease)
+          : Effect.flatMap(
+              db.now,
+              (now) =>
+                sql<Renewed>`UPDATE ${db.jobs}
+SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
 FROM ${values}
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   AND id = v.k AND token = v.held AND owner IS NOT NULL
 RETURNING id, token, cancel_requested`
-        )
+            )
       )
       .pipe(
         Effect.map((rows) => {
@@ -52,7 +77,11 @@ export const progress =
     db
       .run(
         "progress",
-        db.sql`UPDATE ${db.jobs} SET progress = ${value}, progress_message = ${message}
-WHERE id = ${hold.id} AND token = ${hold.token} AND owner IS NOT NULL RETURNING id`
+        Change.update(db, {
+          table: db.jobs,
+          set: db.sql`progress = ${value}, progress_message = ${message}`,
+          where: db.sql`id = ${hold.id} AND token = ${hold.token} AND owner IS NOT NULL`,
+          returning: "id"
+        })
       )
       .pipe(Effect.map((rows) => rows.length > 0))

@@ -1,7 +1,7 @@
 /** Rows as drivers give them, and as the seam wants them. */
 import type { ClaimedJob, JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
 
-/** bigint arrives as text from pg and as a number from SQLite. */
+/** bigint arrives as text from pg and as a number from SQLite and MySQL. */
 export type Big = string | number
 
 export interface RawRow {

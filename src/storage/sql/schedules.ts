@@ -1,6 +1,7 @@
 /** Schedule rows: what is put, switched, removed and read. Firing is in fire.ts. */
 import * as Effect from "effect/Effect"
 import type { PutSchedule, Service } from "../../JobStorage.js"
+import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import type { Big, RawSchedule } from "./row.js"
 import { decodeSchedule } from "./row.js"
@@ -21,6 +22,42 @@ const defined = [
 const changes = defined.map((column) => `s.${column} IS DISTINCT FROM excluded.${column}`).join("\n    OR ")
 
 const boolean = (value: boolean | undefined): string => (value === undefined ? "NULL" : value ? "TRUE" : "FALSE")
+
+/** First as a new row, which changes nothing when there is one; then as a change, which finds none in a new row. */
+const putMysql = (db: Db, schedule: PutSchedule) => {
+  const { sql } = db
+  const enabled = sql.literal(boolean(schedule.enabled))
+  const given = [
+    schedule.job,
+    schedule.queue,
+    schedule.priority,
+    schedule.payload,
+    schedule.maxAttempts,
+    schedule.uniqueKey,
+    schedule.recurrence,
+    schedule.missed,
+    schedule.overlap,
+    schedule.jitter
+  ]
+  const each = (between: string) => given.map((value, at) => sql`${sql.literal(`${defined[at]} ${between}`)} ${value}`)
+  return Effect.zipRight(
+    db.telling(
+      "schedules",
+      "id",
+      sql`INSERT INTO ${db.schedules} (id, ${sql.literal(defined.join(", "))}, enabled, next_slot)
+VALUES (${schedule.id}, ${sql.csv(given.map((value) => sql`${value}`))}, coalesce(${enabled}, TRUE), ${schedule.next})
+ON DUPLICATE KEY UPDATE id = id`
+    ),
+    // in this order, as each assignment sees what those before it made
+    sql`UPDATE ${db.schedules} SET
+  next_slot = CASE
+    WHEN recurrence <> ${schedule.recurrence} OR (${enabled} AND NOT enabled) THEN ${db.cast(schedule.next, "bigint")}
+    ELSE next_slot END,
+  disabled_reason = CASE WHEN enabled <> ${enabled} THEN NULL ELSE disabled_reason END,
+  enabled = coalesce(${enabled}, enabled), version = version + 1, ${sql.csv(each("="))}
+WHERE id = ${schedule.id} AND (enabled <> ${enabled} OR NOT ${sql.and(each("<=>"))})`
+  )
+}
 
 const put = (db: Db, schedule: PutSchedule) => {
   const { sql } = db
@@ -50,6 +87,9 @@ WHERE s.enabled <> ${enabled}
 const select = (db: Db, ids: ReadonlyArray<string>) =>
   db.sql<RawSchedule>`SELECT * FROM ${db.schedules} WHERE ${db.among("id", ids)}`
 
+/** What this transaction has just written, and what it found there. */
+const reread = (db: Db, ids: ReadonlyArray<string>) => db.sql<RawSchedule>`${select(db, ids)} ${db.latest}`
+
 /** Rows are locked in one order everywhere, so that two writers wait for each other instead of deadlocking. */
 const inOrder = <A extends { readonly id: string }>(items: ReadonlyArray<A>): ReadonlyArray<A> =>
   [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
@@ -62,8 +102,9 @@ export const putSchedules =
       : db.atomic(
           "putSchedules",
           Effect.gen(function* () {
-            yield* Effect.forEach(inOrder(schedules), (schedule) => put(db, schedule), { discard: true })
-            const rows = yield* select(
+            const putOne = db.dialect === "mysql" ? putMysql : put
+            yield* Effect.forEach(inOrder(schedules), (schedule) => putOne(db, schedule), { discard: true })
+            const rows = yield* reread(
               db,
               schedules.map((schedule) => schedule.id)
             )
@@ -77,17 +118,12 @@ export const removeSchedules =
   (ids) =>
     ids.length === 0
       ? Effect.succeed([])
-      : db
-          .run(
-            "removeSchedules",
-            db.sql<{ readonly id: string }>`DELETE FROM ${db.schedules} WHERE ${db.among("id", ids)} RETURNING id`
-          )
-          .pipe(
-            Effect.map((rows) => {
-              const gone = new Set(rows.map((row) => row.id))
-              return ids.map((id) => gone.delete(id))
-            })
-          )
+      : db.run("removeSchedules", Change.remove(db, { table: db.schedules, where: db.among("id", ids) })).pipe(
+          Effect.map((removed) => {
+            const gone = new Set(removed)
+            return ids.map((id) => gone.delete(id))
+          })
+        )
 
 export const enableSchedules =
   (db: Db): Service["enableSchedules"] =>
@@ -104,11 +140,11 @@ export const enableSchedules =
                 "id",
                 sql`UPDATE ${db.schedules} SET
   enabled = ${sql.literal(boolean(enabled))}, disabled_reason = NULL, version = version + 1,
-  next_slot = ${enabled ? sql`CAST(${next} AS bigint)` : sql.literal("next_slot")}
+  next_slot = ${enabled ? db.cast(next, "bigint") : sql.literal("next_slot")}
 WHERE id = ${id} AND enabled <> ${sql.literal(boolean(enabled))}`
               )
             }
-            const rows = yield* select(
+            const rows = yield* reread(
               db,
               switches.map((one) => one.id)
             )
@@ -148,7 +184,7 @@ export const dueSchedules =
         const now = Number(clock[0]?.now)
         const next = clock[0]?.next ?? null
         const rows = yield* sql<RawSchedule>`SELECT * FROM ${db.schedules}
-WHERE enabled AND next_slot <= CAST(${now} AS bigint) ORDER BY next_slot, id LIMIT ${limit}`
+WHERE enabled AND next_slot <= ${db.cast(now, "bigint")} ORDER BY next_slot, id LIMIT ${limit}`
         return { now, due: rows.map(decodeSchedule), nextIn: next === null ? undefined : Number(next) - now }
       })
     )

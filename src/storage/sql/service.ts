@@ -4,12 +4,16 @@ import * as Effect from "effect/Effect"
 import { InvalidOption, StorageError } from "../../JobError.js"
 import { JobStorage, Transactional } from "../../JobStorage.js"
 import * as Hints from "../../internal/hints.js"
+import { identity } from "effect/Function"
+import * as AfterCommit from "./afterCommit.js"
 import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
 import { fire } from "./fire.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
+import * as Mysql from "./mysql.js"
+import { checkServer, checkTables } from "./mysqlServer.js"
 import * as Operate from "./operate.js"
 import { detached, exclusive, shared } from "./ownership.js"
 import * as Read from "./read.js"
@@ -36,44 +40,47 @@ export const checkSchema = (schema: string | undefined): InvalidOption | undefin
     ? undefined
     : new InvalidOption({ field: "schema", rule: "must be 1 to 48 of A-Z a-z 0-9 _ and not begin with a digit" })
 
-const unsupported = (dialect: string) =>
-  Effect.fail(
-    new StorageError({
-      operation: "open",
-      message: `the ${dialect} dialect is not supported yet; use sqlite or pg`,
-      isTransient: false
-    })
-  )
+const unsupported = Effect.fail(
+  new StorageError({
+    operation: "open",
+    message: "the client's dialect is not supported; use sqlite, pg or mysql",
+    isTransient: false
+  })
+)
 
 const dialectOf = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, StorageError> =>
   sql.onDialectOrElse({
     pg: (): Effect.Effect<Dialect, StorageError> => Effect.succeed("pg"),
     sqlite: () => Effect.succeed("sqlite" as const),
-    mysql: () => unsupported("mysql"),
-    orElse: () => unsupported("client's")
+    mysql: () => Effect.succeed("mysql" as const),
+    orElse: () => unsupported
   })
 
 /** The storage on any client of a known dialect. */
 export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobStorage | Transactional>, StorageError> =>
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
-    const ownership = options.exclusive === true ? exclusive(options.sql) : shared
-    // SQLite cannot tell other processes, but workers on this very storage need not wait for their next poll
+    const ownership =
+      options.exclusive === true ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity) : shared
+    // SQLite and MySQL tell no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
     const db = Db.make({
       sql: options.sql,
       tell: hints.tell,
       dialect,
-      storeClock: dialect === "pg" && options.clock !== "effect",
+      storeClock: dialect !== "sqlite" && options.clock !== "effect",
       schema: dialect === "pg" ? options.schema : undefined,
       ownership
     })
+    if (dialect === "mysql") yield* detached(checkServer(db))
     if (options.migrate !== false) yield* detached(Migrations.run(db))
+    if (dialect === "mysql") yield* detached(checkTables(db))
+    const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity
     const service = JobStorage.of({
       capabilities: {
-        storage: dialect === "pg" ? "postgres" : "sqlite",
+        storage: dialect === "pg" ? "postgres" : dialect,
         transactional: true,
-        wakeups: dialect === "sqlite" || options.listen !== undefined ? "hint" : "none",
+        wakeups: dialect !== "pg" || options.listen !== undefined ? "hint" : "none",
         storeClock: db.storeClock,
         durable: options.durable ?? true,
         limits: {
@@ -85,15 +92,15 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       insert: insert(db),
       claim: claim(db),
       promote: promote(db),
-      settle: settle(db),
-      renew: renew(db),
+      settle: split(settle(db)),
+      renew: split(renew(db)),
       progress: progress(db),
       sweep: sweep(db),
-      cancel: Operate.cancel(db),
-      rerun: Operate.rerun(db),
-      reschedule: Operate.reschedule(db),
-      remove: Operate.remove(db),
-      get: Read.get(db),
+      cancel: split(Operate.cancel(db)),
+      rerun: split(Operate.rerun(db)),
+      reschedule: split(Operate.reschedule(db)),
+      remove: split(Operate.remove(db)),
+      get: split(Read.get(db)),
       list: Read.list(db),
       counts: Read.counts(db),
       pauseQueue: Operate.pauseQueue(db),
@@ -107,7 +114,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       listSchedules: Schedules.listSchedules(db),
       dueSchedules: Schedules.dueSchedules(db),
       fire: fire(db),
-      wakeups: dialect === "sqlite" ? hints.stream : wakeups(db, options.listen)
+      wakeups: dialect !== "pg" ? hints.stream : wakeups(db, options.listen)
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,

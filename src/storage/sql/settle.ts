@@ -1,7 +1,11 @@
 import * as Effect from "effect/Effect"
+import type { SqlError } from "@effect/sql/SqlError"
+import type { StorageError } from "../../JobError.js"
 import type { Outcome, Service, State } from "../../JobStorage.js"
+import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
+import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
 
 const delayOf = (outcome: Outcome): number =>
@@ -49,11 +53,47 @@ const assignments = `state = CASE
   owner = NULL,
   lease_until = NULL`
 
+const endsAll = (outcomes: ReadonlyArray<Outcome>): boolean =>
+  outcomes.every(({ to }) => to === "complete" || to === "fail" || to === "cancel")
+
+interface Settled {
+  readonly id: string
+  readonly token: Big
+}
+
+/** Answers with all of the chunk or with none: when any was refused, what the rows say now tells which. */
+const updateMysql = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
+  const { sql } = db
+  return Effect.gen(function* () {
+    const now = yield* db.now
+    const answer = yield* sql`UPDATE ${Mysql.values(
+      sql,
+      { k: "key", held: "bigint", kind: "key", delay: "bigint", body: "text" },
+      outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
+    )} STRAIGHT_JOIN ${db.jobs} ON id = v.k JOIN (SELECT ${now} AS t) AS n
+SET ${sql.literal(assignments)}
+WHERE token = v.held AND owner IS NOT NULL`.raw
+    const changed = Mysql.affectedRows(answer)
+    if (changed > 0 && !endsAll(outcomes)) yield* db.tell("jobs")
+    return changed === outcomes.length ? outcomes : []
+  })
+}
+
 /**
  * Whether a row runs is asked by its owner: a predicate on `state` lets the planner walk the lease index instead of the
  * primary key, which makes the cost grow with the rows in flight.
  */
-const update = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
+const update = (
+  db: Db,
+  outcomes: ReadonlyArray<Outcome>
+): Effect.Effect<ReadonlyArray<Settled>, SqlError | StorageError> => {
+  if (db.dialect === "mysql") {
+    const sizeOf = (outcome: Outcome) => 200 + 3 * (bodyOf(outcome)?.length ?? 0)
+    return Effect.map(
+      Effect.forEach(Mysql.chunks(Mysql.inOrder(outcomes), 1_000, sizeOf), (part) => updateMysql(db, part)),
+      (parts) => parts.flat()
+    )
+  }
   const { sql } = db
   const ids = outcomes.map((outcome) => outcome.id)
   const values =
@@ -66,18 +106,49 @@ const update = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
   FROM json_each(${JSON.stringify(
     outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
   )})) AS v`
-  const ends = outcomes.every(({ to }) => to === "complete" || to === "fail" || to === "cancel")
   return Effect.flatMap(db.now, (now) => {
     const statement = sql`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
 FROM ${values}, (SELECT ${now} AS t) AS n
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   AND id = v.k AND token = v.held AND owner IS NOT NULL`
     // a wake-up for what comes back only: jobs that end are the many
-    return ends
-      ? sql<{ readonly id: string; readonly token: Big }>`${statement} RETURNING id, token`
-      : db.telling<{ readonly id: string; readonly token: Big }>("jobs", "id, token", statement)
+    return endsAll(outcomes)
+      ? sql<Settled>`${statement} RETURNING id, token`
+      : db.telling<Settled>("jobs", "id, token", statement)
   })
 }
+
+const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
+  Effect.gen(function* () {
+    // of several outcomes for one hold the first wins; the others are judged as repeats
+    const first = new Map<string, Outcome>()
+    for (const outcome of outcomes) {
+      const hold = key(outcome.id, outcome.token)
+      if (!first.has(hold)) first.set(hold, outcome)
+    }
+    const rows = yield* update(db, [...first.values()])
+    const applied = new Set(rows.map((row) => key(row.id, row.token)))
+    const open = outcomes.filter((outcome) => {
+      const hold = key(outcome.id, outcome.token)
+      return !applied.has(hold) || first.get(hold) !== outcome
+    })
+    const states = new Map<string, State>()
+    if (open.length > 0) {
+      const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
+  id, token, state FROM ${db.jobs} WHERE ${db.among(
+    "id",
+    open.map((outcome) => outcome.id)
+  )} ${db.latest}`
+      for (const row of found) states.set(key(row.id, row.token), row.state)
+    }
+    return outcomes.map((outcome) => {
+      const hold = key(outcome.id, outcome.token)
+      if (applied.has(hold) && first.get(hold) === outcome) return true
+      const state = states.get(hold)
+      // a token of 0 was never given to anyone
+      return outcome.token > 0 && state !== undefined && leadsTo[outcome.to].includes(state)
+    })
+  })
 
 export const settle =
   (db: Db): Service["settle"] =>
@@ -86,34 +157,6 @@ export const settle =
       ? Effect.succeed([])
       : db.run(
           "settle",
-          Effect.gen(function* () {
-            // of several outcomes for one hold the first wins; the others are judged as repeats
-            const first = new Map<string, Outcome>()
-            for (const outcome of outcomes) {
-              const hold = key(outcome.id, outcome.token)
-              if (!first.has(hold)) first.set(hold, outcome)
-            }
-            const rows = yield* update(db, [...first.values()])
-            const applied = new Set(rows.map((row) => key(row.id, row.token)))
-            const open = outcomes.filter((outcome) => {
-              const hold = key(outcome.id, outcome.token)
-              return !applied.has(hold) || first.get(hold) !== outcome
-            })
-            const states = new Map<string, State>()
-            if (open.length > 0) {
-              const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
-  id, token, state FROM ${db.jobs} WHERE ${db.among(
-    "id",
-    open.map((outcome) => outcome.id)
-  )}`
-              for (const row of found) states.set(key(row.id, row.token), row.state)
-            }
-            return outcomes.map((outcome) => {
-              const hold = key(outcome.id, outcome.token)
-              if (applied.has(hold) && first.get(hold) === outcome) return true
-              const state = states.get(hold)
-              // a token of 0 was never given to anyone
-              return outcome.token > 0 && state !== undefined && leadsTo[outcome.to].includes(state)
-            })
-          })
+          // without RETURNING, a row that comes back might be claimed again before it is read
+          db.dialect === "mysql" && !endsAll(outcomes) ? Change.unit(db, settled(db, outcomes)) : settled(db, outcomes)
         )

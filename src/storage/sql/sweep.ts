@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Service, State } from "../../JobStorage.js"
+import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 
@@ -11,12 +12,13 @@ const removeOld = (db: Db, operation: string, state: Finished, age: number, limi
     : db
         .run(
           operation,
-          Effect.flatMap(
-            db.now,
-            (now) =>
-              db.sql`DELETE FROM ${db.jobs} WHERE ${db.idIn(db.sql`SELECT id FROM ${db.jobs}
-  WHERE state = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - CAST(${whole(age)} AS bigint)
-  ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`)} RETURNING id`
+          Effect.flatMap(db.now, (now) =>
+            Change.remove(db, {
+              table: db.jobs,
+              pick: db.sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_finished")}
+  WHERE ${db.finishedState} = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - ${db.cast(whole(age), "bigint")}
+  ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`
+            })
           )
         )
         .pipe(Effect.map((rows) => rows.length))
@@ -46,21 +48,21 @@ export const sweep =
   (request) =>
     Effect.gen(function* () {
       const { sql } = db
-      const dies = sql`attempt >= max_attempts OR crashes + 1 >= CAST(${request.crashLimit} AS integer)`
+      const dies = sql`attempt >= max_attempts OR crashes + 1 >= ${db.cast(request.crashLimit, "integer")}`
       const rows = yield* db.run(
         "sweep",
         Effect.flatMap(db.now, (now) =>
-          db.telling<{ readonly state: State }>(
-            "jobs",
-            "state",
-            sql`UPDATE ${db.jobs} SET
-  state = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${dies} THEN 'failed' ELSE 'pending' END,
-  failure = CASE WHEN NOT cancel_requested AND (${dies}) THEN CAST(${request.crashFailure} AS text) ELSE failure END,
+          Change.update<{ readonly state: State }>(db, {
+            table: db.jobs,
+            set: sql`state = CASE WHEN cancel_requested THEN 'cancelled' WHEN ${dies} THEN 'failed' ELSE 'pending' END,
+  failure = CASE WHEN NOT cancel_requested AND (${dies}) THEN ${db.cast(request.crashFailure, "text")} ELSE failure END,
   finished_at = CASE WHEN cancel_requested OR ${dies} THEN ${now} ELSE NULL END,
-  crashes = crashes + 1, token = token + 1, owner = NULL, lease_until = NULL
-WHERE ${db.idIn(sql`SELECT id FROM ${db.jobs} WHERE state = 'running' AND lease_until <= ${now}
-  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`)}`
-          )
+  crashes = crashes + 1, token = token + 1, owner = NULL, lease_until = NULL`,
+            pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_lease")} WHERE state = 'running' AND lease_until <= ${now}
+  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`,
+            returning: "state",
+            tells: "jobs"
+          })
         )
       )
       const rescued = rows.filter((row) => row.state === "pending").length

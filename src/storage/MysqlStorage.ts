@@ -1,0 +1,109 @@
+/**
+ * Jobs in MySQL 8 or MariaDB: durable, any number of machines. Workers of the enqueuing process hear at once, others poll.
+ *
+ * @since 0.1.0
+ */
+import * as Reactivity from "@effect/experimental/Reactivity"
+import * as SqlClient from "@effect/sql/SqlClient"
+import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
+import * as Config from "effect/Config"
+import type { ConfigError } from "effect/ConfigError"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import type { StorageError } from "../JobError.js"
+import type { JobStorage, Transactional } from "../JobStorage.js"
+import { int, orThrow } from "../internal/option.js"
+import { liveClock, storageError } from "./sql/db.js"
+import * as Service from "./sql/service.js"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ClientOptions {
+  /** Whose clock judges due times and leases; default `store`. */
+  readonly clock?: "store" | "effect" | undefined
+  /** Create and upgrade the tables when the layer is built; default true. */
+  readonly migrate?: boolean | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends ClientOptions {
+  /** `mysql://user:password@host:port/database`; options of the driver may follow, for example `?ssl={}` for TLS. */
+  readonly url: Redacted.Redacted | string
+  /** Default 10, at least 3. */
+  readonly maxConnections?: number | undefined
+  /** How long to wait for a connection; default 5 seconds. */
+  readonly connectTimeout?: Duration.DurationInput | undefined
+}
+
+const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions, exclusive: boolean) =>
+  Service.make({ sql: client, exclusive, migrate: options.migrate, clock: options.clock })
+
+/**
+ * The storage on the application's own `MysqlClient`, which should have at least 3 connections.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerClient = (
+  options: ClientOptions = {}
+): Layer.Layer<JobStorage | Transactional, StorageError, MysqlClient.MysqlClient> =>
+  Layer.effectContext(Effect.flatMap(MysqlClient.MysqlClient, (client) => onClient(client, options, false)))
+
+const connect = (options: Options) => {
+  const url = typeof options.url === "string" ? options.url : Redacted.value(options.url)
+  const maxConnections = options.maxConnections ?? 10
+  return MysqlClient.make({
+    maxConnections,
+    // the driver reads the URL here as well, and this way it takes a timeout beside it
+    poolConfig: {
+      uri: url,
+      connectTimeout: Duration.toMillis(options.connectTimeout ?? Duration.seconds(5)),
+      maxIdle: maxConnections
+    }
+  }).pipe(
+    // real time also under TestClock: a server that is down must not hang the build
+    Effect.withClock(liveClock),
+    Effect.catchAllDefect((defect) => Effect.fail(storageError("open", defect))),
+    Effect.mapError((error) => storageError("open", error))
+  )
+}
+
+/**
+ * The storage with a connection pool of its own. Fails within `connectTimeout` when the server is down.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | MysqlClient.MysqlClient, StorageError> => {
+  orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
+  return Layer.scopedContext(
+    Effect.flatMap(connect(options), (client) =>
+      Effect.map(onClient(client, options, true), (context) =>
+        context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(MysqlClient.MysqlClient, client))
+      )
+    )
+  ).pipe(Layer.provide(Reactivity.layer))
+}
+
+/**
+ * The same with options from the application's configuration.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = (
+  config: Config.Config.Wrap<Options>
+): Layer.Layer<
+  JobStorage | Transactional | SqlClient.SqlClient | MysqlClient.MysqlClient,
+  StorageError | ConfigError
+> => Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
