@@ -362,6 +362,11 @@ describe("DynamoStorage: faults", () => {
                 )
                 const cursor = Effect.map(storage.getSchedules([fire.schedule]), ([row]) => row?.next)
                 if ((yield* cursor) === slot) assert.deepStrictEqual(yield* jobs, [])
+                else {
+                  // whoever tidies up finishes what the cursor has committed
+                  yield* tidy(storage)
+                  assert.strictEqual((yield* jobs).length, 1)
+                }
                 yield* storage.fire([fire])
                 assert.strictEqual(yield* cursor, fire.next)
                 yield* tidy(storage)
@@ -377,6 +382,45 @@ describe("DynamoStorage: faults", () => {
       60_000
     )
   }
+
+  it.scopedLive("every write is done, its reply lost, and sent again: the answers are as if nothing had happened", () =>
+    Effect.gen(function* () {
+      const heard = new Set<number>()
+      let again = false
+      const storage = yield* open(
+        server.freshTable(),
+        {},
+        faulty(({ command, n }) => {
+          if (!/^(Put|Update|Delete)Item$/.test(command) || heard.has(n)) return undefined
+          heard.add(n)
+          again = !again
+          return again ? "lost" : undefined
+        })
+      )
+      const [one, unique] = [job(), job({ uniqueKey: "k" })]
+      assert.deepStrictEqual(
+        yield* storage.insert([one, unique]),
+        [one, unique].map(({ id }) => ({ id, answer: "inserted", created: true }))
+      )
+      const [held, ...rest] = yield* claim(storage, 1)
+      assert(held !== undefined && rest.length === 0)
+      assert.deepStrictEqual(yield* storage.renew([held], hour), ["held"])
+      assert.isTrue(yield* storage.progress(held, 0.5, null))
+      assert.deepStrictEqual(yield* storage.settle([{ id: held.id, token: held.token, to: "complete", result: "1" }]), [
+        true
+      ])
+      assert.deepStrictEqual(yield* storage.rerun([held.id]), ["rerun"])
+      assert.strictEqual((yield* claim(storage, 10)).length, 2)
+      assert.deepStrictEqual(yield* storage.cancel([held.id]), ["requested"])
+      assert.deepInclude(yield* ahead(2 * hour)(storage.sweep(request)), { rescued: 1, ended: 1 })
+      assert.deepStrictEqual(yield* storage.remove([one.id, unique.id]), ["removed", "removed"])
+      const [put] = yield* storage.putSchedules([schedule("s")])
+      assert.deepInclude(put ?? {}, { version: 1, next: slot })
+      assert.deepStrictEqual(yield* storage.fire([fireOf("s", "k")]), [{ answer: "fired", jobs: 1 }])
+      assert.deepStrictEqual(yield* storage.removeSchedules(["s"]), [true])
+      assert.strictEqual((yield* claim(storage, 10)).length, 1)
+    })
+  )
 
   it.scopedLive("a fire that was only begun when its schedule was disabled leaves nothing", () =>
     Effect.gen(function* () {
