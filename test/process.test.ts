@@ -67,7 +67,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
       const scope = yield* Effect.scope
       const until = (what: string, done: () => boolean) =>
         Effect.suspend(() => (done() ? Effect.void : Effect.fail(what))).pipe(
-          Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))),
+          Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("90 seconds"))),
           Effect.orDie
         )
       return yield* run({ worker: Effect.provideService(worker, Scope.Scope, scope), ledger, until, exited }).pipe(
@@ -82,7 +82,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
       state(id),
       (row) => row.state === wanted,
       (row) => `still ${row.state}`
-    ).pipe(Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("20 seconds"))))
+    ).pipe(Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("90 seconds"))))
 
   describe(label, () => {
     it.scopedLive(
@@ -90,7 +90,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
       () =>
         scenario(({ ledger, until, worker }) =>
           Effect.gen(function* () {
-            const id = yield* JobQueue.enqueue(Slow, { millis: 8_000 })
+            const id = yield* JobQueue.enqueue(Slow, { millis: 120_000, again: 0 })
             const first = yield* worker
             yield* until("first start", () => ledger("start").length === 1)
             yield* worker
@@ -104,10 +104,10 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
             )
             assert.strictEqual(row.attempt, 2)
             assert.strictEqual(row.crashes, 1)
-            assert.isBelow((row.startedAt ?? 0) - killed, 1_500 + 300 + 2_000)
+            assert.isBelow((row.startedAt ?? 0) - killed, 1_500 + 300 + 4_000)
           })
         ),
-      60_000
+      240_000
     )
 
     it.scopedLive(
@@ -115,7 +115,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
       () =>
         scenario(({ ledger, until, worker }) =>
           Effect.gen(function* () {
-            const id = yield* JobQueue.enqueue(Slow, { millis: 1_000 })
+            const id = yield* JobQueue.enqueue(Slow, { millis: 3_000 })
             const first = yield* worker
             yield* until("first start", () => ledger("start").length === 1)
             first.kill("SIGSTOP")
@@ -132,7 +132,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
             assert.deepStrictEqual(yield* state(id), row)
           })
         ),
-      60_000
+      240_000
     )
 
     it.scopedLive(
@@ -142,14 +142,14 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
           Effect.gen(function* () {
             const all = yield* JobQueue.enqueueAll(
               Slow,
-              Array.from({ length: 40 }, () => ({ millis: 5_000 }))
+              Array.from({ length: 40 }, () => ({ millis: 120_000 }))
             )
             const child = yield* worker
             yield* until("four running", () => ledger("start").length === 4)
             const asked = Date.now()
             child.kill("SIGTERM")
             yield* exited(child)
-            assert.isBelow(Date.now() - asked, 500 + 1_000 + 1_500)
+            assert.isBelow(Date.now() - asked, 500 + 1_000 + 5_000)
             for (const id of all) {
               const { attempt, owner, state: now } = yield* state(id)
               assert.deepStrictEqual({ attempt, owner, now }, { attempt: 0, owner: null, now: "pending" })
@@ -157,7 +157,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
             assert.strictEqual(ledger("interrupted").length, 4)
           })
         ),
-      60_000
+      240_000
     )
 
     it.scopedLive(
@@ -173,7 +173,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
             assert.include(row.failure ?? "", "crashed")
           })
         ),
-      60_000
+      240_000
     )
   })
 }

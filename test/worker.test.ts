@@ -300,6 +300,28 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("jobs claimed ahead while they were quick are handed back when they turn slow, for others to run", () =>
+    Effect.gen(function* () {
+      const Varied = Job.make("Varied", { payload: { seconds: Schema.Number } })
+      const live = Varied.toLayer(({ seconds }) => (seconds === 0 ? Effect.void : Effect.sleep(seconds * 1_000)))
+      yield* JobQueue.enqueueAll(
+        Varied,
+        Array.from({ length: 400 }, (_, i) => ({ seconds: i < 300 ? 0 : 600 }))
+      )
+      yield* TestClock.adjust("1 second")
+      const first = yield* Worker.make([Varied], { concurrency: 1, shutdownTimeout: 0 }).pipe(Effect.provide(live))
+      yield* TestClock.adjust("100 millis")
+      assert.isAbove((yield* first.status).buffered, 1)
+      const second = yield* Worker.make([Varied], { concurrency: 1, shutdownTimeout: 0 }).pipe(Effect.provide(live))
+      yield* TestClock.adjust("15 seconds")
+      assert.strictEqual((yield* first.status).running.length, 1)
+      assert.strictEqual((yield* second.status).running.length, 1)
+      assert.isAtMost((yield* first.status).buffered, 1)
+      const waiting = (yield* JobQueue.list({ states: ["pending"], limit: 200 })).jobs
+      assert.isTrue(waiting.every(({ attempt }) => attempt === 0))
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("a timeout of one job leaves another its own time", () =>
     Effect.gen(function* () {
       const Brief = Job.make("Brief", { timeout: "2 seconds", retry: { times: 0 } })

@@ -13,9 +13,11 @@ const note = (what: string) =>
     Effect.sync(() => appendFileSync(ledger, `${JSON.stringify({ what, id, attempt, pid: process.pid })}\n`))
   )
 
-const SlowLive = Slow.toLayer(({ millis }) =>
+const SlowLive = Slow.toLayer(({ again, millis }) =>
   note("start").pipe(
-    Effect.zipRight(Effect.sleep(millis)),
+    Effect.zipRight(
+      Effect.flatMap(Job.CurrentJob, ({ attempt }) => Effect.sleep(attempt > 1 ? (again ?? millis) : millis))
+    ),
     Effect.zipRight(note("end")),
     Effect.onInterrupt(() => note("interrupted"))
   )

@@ -74,6 +74,13 @@ export const make = (
       return rows.length
     })
 
+  /** Jobs turned slow: what was claimed ahead while they were quick should not wait here while others are idle. */
+  const giveBack = (lane: Lane, now: number) => {
+    if (lane.buffer.length <= lane.limit || now - lane.claimedAt <= slow) return
+    lane.ahead = 0
+    for (const entry of lane.buffer.slice(lane.limit)) holds.interrupt(entry, "shutdown")
+  }
+
   /** Scheduled jobs that have come due become pending; answers whether there may be more. */
   const promote = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
@@ -99,6 +106,8 @@ export const make = (
     const asked = waiters
     if (asked.length > 0) woken = true
     const more = yield* promote
+    const looked = yield* Clock.currentTimeMillis
+    for (const lane of holds.lanes) giveBack(lane, looked)
     let claimed = 0
     for (const lane of holds.lanes) {
       // claimed rows must reach the buffer, or nobody renews or hands them back
@@ -110,8 +119,9 @@ export const make = (
     }
     if (more) return
     if (claimed === 0 && holds.byId.size === 0) yield* answer(asked)
+    const ahead = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = yield* Clock.currentTimeMillis
-    const wait = Math.max(1, Math.min(told ? longest : poll, nextDue - now))
+    const wait = Math.max(1, Math.min(told && !ahead ? longest : poll, nextDue - now))
     const event = yield* Effect.raceFirst(
       Effect.as(waiters.length > 0 ? Effect.race(signals.fetch.wait, signals.empty.wait) : signals.fetch.wait, true),
       Effect.as(Effect.sleep(wait), false)

@@ -24,7 +24,7 @@ export interface WorkerOptions {
    * of, and for changes it is told of, in any case. Default 60 seconds.
    */
   readonly schedulePollInterval?: Duration.DurationInput | undefined
-  /** Jobs claimed ahead of free slots, at most, while they are short; their leases are renewed too. Default 1,000. */
+  /** Jobs claimed ahead of free slots, at most, while they are short; their leases are renewed too. Default 2,000. */
   readonly prefetch?: number | undefined
   /** A job whose process vanished this often in one generation ends as failed. Default 3. */
   readonly crashLimit?: number | undefined
@@ -99,7 +99,7 @@ export const settings = (options: WorkerOptions): Effect.Effect<Settings, Invali
       shutdownTimeout: yield* millis("shutdownTimeout", options.shutdownTimeout ?? "30 seconds", 0),
       sweepInterval: yield* millis("sweepInterval", options.sweepInterval ?? lease / 2, 1),
       schedulePollInterval: yield* millis("schedulePollInterval", options.schedulePollInterval ?? "60 seconds", 1),
-      prefetch: yield* int("prefetch", options.prefetch ?? 1_000, 0, 10_000),
+      prefetch: yield* int("prefetch", options.prefetch ?? 2_000, 0, 10_000),
       crashLimit: yield* int("crashLimit", options.crashLimit ?? 3, 1, 1_000),
       retention: {
         completed: yield* kept("retention.completed", options.retention?.completed ?? "7 days"),

@@ -25,23 +25,22 @@ import type { Settings } from "./options.js"
 const burst = 100
 
 /** What the settler records, or undefined when there is nothing left to record. */
-const outcomeOf = ({ reason, row }: Held, ended: Ended): Outcome | undefined => {
-  const hold = { id: row.id, token: row.token }
+const outcomeOf = ({ reason, row: { id, token } }: Held, ended: Ended): Outcome | undefined => {
   if (reason === "lost") return undefined
   switch (ended._tag) {
     case "Success":
-      return { ...hold, to: "complete", result: ended.result }
+      return { id, token, to: "complete", result: ended.result }
     case "Settled":
     case "Fenced":
       return undefined
     case "Interrupted":
-      return { ...hold, to: reason === "cancelled" ? "cancel" : "release" }
+      return { id, token, to: reason === "cancelled" ? "cancel" : "release" }
     case "Snooze":
-      return { ...hold, to: "snooze", delay: ended.delay }
+      return { id, token, to: "snooze", delay: ended.delay }
     case "Failure":
       return ended.retryIn === undefined
-        ? { ...hold, to: "fail", failure: JSON.stringify(ended.failure) }
-        : { ...hold, to: "retry", delay: ended.retryIn, failure: JSON.stringify(ended.failure) }
+        ? { id, token, to: "fail", failure: JSON.stringify(ended.failure) }
+        : { id, token, to: "retry", delay: ended.retryIn, failure: JSON.stringify(ended.failure) }
   }
 }
 

@@ -118,7 +118,21 @@ WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   })
 }
 
-const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
+const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
+  const distinct = new Set(outcomes.map((outcome) => outcome.id)).size === outcomes.length
+  return Effect.flatMap(distinct ? update(db, outcomes) : Effect.succeed([]), (rows) =>
+    // the usual case: each hold once, and all of them good
+    distinct && rows.length === outcomes.length
+      ? Effect.succeed(outcomes.map(() => true))
+      : judged(db, outcomes, distinct ? rows : undefined)
+  )
+}
+
+const judged = (
+  db: Db,
+  outcomes: ReadonlyArray<Outcome>,
+  updated: ReadonlyArray<{ readonly id: string; readonly token: Big }> | undefined
+) =>
   Effect.gen(function* () {
     // of several outcomes for one hold the first wins; the others are judged as repeats
     const first = new Map<string, Outcome>()
@@ -126,7 +140,7 @@ const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
       const hold = key(outcome.id, outcome.token)
       if (!first.has(hold)) first.set(hold, outcome)
     }
-    const rows = yield* update(db, [...first.values()])
+    const rows = updated ?? (yield* update(db, [...first.values()]))
     const applied = new Set(rows.map((row) => key(row.id, row.token)))
     const open = outcomes.filter((outcome) => {
       const hold = key(outcome.id, outcome.token)
