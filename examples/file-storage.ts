@@ -41,16 +41,8 @@ const decode = (text: string): Tables => {
 
 const idle = { owner: null, leaseUntil: null }
 const unreported = { progress: null, progressMessage: null }
-const unstarted = {
-  ...idle,
-  ...unreported,
-  attempt: 0,
-  crashes: 0,
-  cancelRequested: false,
-  result: null,
-  failure: null
-}
-const anew = { ...unstarted, startedAt: null, finishedAt: null }
+const unfinished = { result: null, failure: null, cancelRequested: false, finishedAt: null }
+const anew = { ...idle, ...unreported, ...unfinished, attempt: 0, crashes: 0, startedAt: null }
 
 const due = (due: Due, now: number) => {
   const runAt = "delay" in due ? now + Math.max(0, due.delay) : due.runAt
@@ -110,6 +102,7 @@ const leadsTo: { readonly [To in Outcome["to"]]: ReadonlyArray<State> } = {
 const settle = ({ jobs, now }: Draft, outcome: Outcome): boolean => {
   const row = jobs.get(outcome.id)
   if (row === undefined || row.token !== outcome.token || row.token === 0) return false
+  // the same outcome again, after a lost reply
   if (row.state !== "running") return leadsTo[outcome.to].includes(row.state)
   jobs.set(row.id, settled(row, outcome, now))
   return true
@@ -205,14 +198,17 @@ const byCursor = Order.combine(Order.mapInput(Order.number, cursor), byId)
 const make = (filename: string) =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
-    const failed = (operation: string, isTransient: boolean) => (cause: unknown) =>
-      new JobError.StorageError({ operation, message: `${operation}: ${filename}`, isTransient, cause })
+    const failed = (operation: string, problem: string, isTransient = false, cause?: unknown) =>
+      new JobError.StorageError({ operation, message: `${operation}: ${problem}`, isTransient, cause })
 
     const load = Effect.flatMap(fs.readFileString(filename), (text) => Effect.try(() => decode(text)))
     const none: Tables = { jobs: new Map(), schedules: new Map(), paused: new Set() }
     const found = Effect.if(fs.exists(filename), { onTrue: () => load, onFalse: () => Effect.succeed(none) })
-    const ref = yield* SubscriptionRef.make(yield* Effect.mapError(found, failed("open", false)))
+    const ref = yield* SubscriptionRef.make(
+      yield* Effect.mapError(found, (cause) => failed("open", "cannot read the file", false, cause))
+    )
 
+    // the new file takes the old one's place in one step: whoever opens it finds all of a change or nothing
     const save = (tables: Tables) =>
       Effect.zipRight(fs.writeFileString(`${filename}.new`, encode(tables)), fs.rename(`${filename}.new`, filename))
 
@@ -225,7 +221,10 @@ const make = (filename: string) =>
           yield* save(draft)
           return [answer, draft] as const
         })
-      ).pipe(Effect.mapError(failed(operation, true)), Effect.uninterruptible)
+      ).pipe(
+        Effect.mapError((cause) => failed(operation, "cannot write the file", true, cause)),
+        Effect.uninterruptible
+      )
 
     const read = <A>(f: (draft: Draft) => A): Effect.Effect<A> =>
       Effect.zipWith(ref, Clock.currentTimeMillis, (tables, now) => f({ ...tables, now }))
@@ -252,7 +251,7 @@ const make = (filename: string) =>
 
       insert: (jobs) => {
         const misfit = jobs.map(unfit).find((field) => field !== undefined)
-        if (misfit !== undefined) return Effect.fail(failed("insert", false)(`${misfit} is not a number that fits`))
+        if (misfit !== undefined) return Effect.fail(failed("insert", `${misfit} is not a number that fits`))
         return change("insert", (draft) => jobs.map((job) => insert(draft, job)))
       },
 
