@@ -55,6 +55,19 @@ beforeAll(async () => {
     }
   }
   await writeFile(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }))
+  // a storage of one's own is proven with what the package exports
+  await writeFile(
+    join(app, "storage.test.ts"),
+    `
+    import { JobStorage } from "dbjobq"
+    import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
+    import { storageContract, storageModel } from "dbjobq/testing"
+    import { Effect, Layer } from "effect"
+    const own: Effect.Effect<JobStorage.Service> = MemoryStorage.make
+    storageContract("own", Layer.effect(JobStorage.JobStorage, own), { timeout: 5_000 })
+    storageModel("own", Layer.effect(JobStorage.JobStorage, own), { numRuns: 5 })
+    `
+  )
 }, 120_000)
 
 afterAll(() => rm(base, { recursive: true, force: true }))
@@ -106,7 +119,15 @@ describe("package", () => {
     )
     const tsc = join(root, "node_modules/typescript/bin/tsc")
     const options = ["--noEmit", "--strict", "--module", "NodeNext", "--target", "ES2022", "--skipLibCheck"]
-    const { stdout } = await exec(process.execPath, [tsc, ...options, "main.ts"], { cwd: app })
+    const { stdout } = await exec(process.execPath, [tsc, ...options, "main.ts", "storage.test.ts"], { cwd: app })
     assert.strictEqual(stdout, "")
+  })
+
+  it("proves a user's storage", async () => {
+    const vitest = join(root, "node_modules/vitest/vitest.mjs")
+    const options = ["run", "--root", app, "--reporter", "json", "-t", "a fresh row|model"]
+    const { stdout } = await exec(process.execPath, [vitest, ...options], { cwd: app })
+    const { numFailedTests, numPassedTests } = JSON.parse(stdout)
+    assert.deepStrictEqual({ numFailedTests, numPassedTests }, { numFailedTests: 0, numPassedTests: 3 })
   })
 })
