@@ -132,7 +132,10 @@ export interface Service {
     job: J,
     ...args: EnqueueArgs<J>
   ) => Effect.Effect<Enqueued<J["name"]>, EnqueueError>
-  /** One write for any number, all or nothing. Options may differ by item; an error carries the item's index. */
+  /**
+   * One write, all or nothing for as many as the storage's `limits.atomicInsert`. Options may differ by item; an error
+   * carries the item's index.
+   */
   readonly enqueueAll: <J extends Job.Any>(
     job: J,
     payloads: ReadonlyArray<Job.Payload<J>>,
@@ -293,7 +296,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         (options.uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", options.uniqueKey)) ??
         option.id("id", id)
       if (refusal !== undefined) return yield* refusal
-      const encoded = yield* job.encodePayload(payload)
+      const encoded = yield* job.encodePayload(payload, storage.capabilities.limits.payloadBytes)
       return {
         id,
         name: job.name,

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Job, JobError, JobQueue, Worker } from "dbjobq"
+import { Job, JobError, JobQueue, JobSchedule, JobStorage, Recurrence, Worker } from "dbjobq"
+import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
 import { drain, enqueued, layer } from "dbjobq/testing"
 import { Chunk, Effect, Layer, Schema, Stream, TestClock } from "effect"
 
@@ -19,7 +20,7 @@ describe("JobQueue", () => {
         const Loose = Job.make("Loose", { payload: { value: Schema.Unknown } })
         const wrong: unknown = "hunter2"
         // a producer in plain JavaScript: the schema is what stands between it and the row
-        const error = yield* Effect.flip(Secret.encodePayload({ user: { pin: wrong } }))
+        const error = yield* Effect.flip(Secret.encodePayload({ user: { pin: wrong } }, Number.POSITIVE_INFINITY))
         assert.strictEqual(error.path, "user.pin")
         assert.notInclude(String(error), "hunter2")
         for (const value of [1n, Number.NaN, new Date(0), [undefined], -0, new Map()]) {
@@ -31,6 +32,47 @@ describe("JobQueue", () => {
         yield* JobQueue.enqueue(Loose, { value: "x".repeat(262_144 - 12) })
         assert.strictEqual((yield* JobQueue.list()).jobs.length, 1)
       }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("a storage that takes smaller payloads than the library refuses them as the library does", () =>
+    Effect.gen(function* () {
+      const Loose = Job.make("Loose", { payload: { value: Schema.String } })
+      const exact = { value: "x".repeat(100 - 12) }
+      const over = { value: "x".repeat(101 - 12) }
+      const schedule = (payload: typeof over) =>
+        JobSchedule.make("s", { job: Loose, payload, recurrence: Recurrence.every("1 hour") })
+      const refused = [
+        Effect.asVoid(JobQueue.enqueue(Loose, over)),
+        Effect.asVoid(JobQueue.enqueueAll(Loose, [exact, over])),
+        Effect.asVoid(JobQueue.putSchedule(schedule(over)))
+      ]
+      for (const write of refused) {
+        const error = yield* Effect.flip(write)
+        assert.strictEqual(error._tag, "PayloadError")
+        assert.include(String(error), "at most 100 bytes")
+      }
+      assert.deepStrictEqual(yield* JobQueue.counts, [])
+      yield* JobQueue.enqueueAll(Loose, [exact, exact])
+      yield* JobQueue.putSchedule(schedule(exact))
+    }).pipe(
+      Effect.provide(
+        JobQueue.layer.pipe(
+          Layer.provide(
+            Layer.effect(
+              JobStorage.JobStorage,
+              Effect.map(JobStorage.JobStorage, (storage) => ({
+                ...storage,
+                capabilities: {
+                  ...storage.capabilities,
+                  limits: { ...storage.capabilities.limits, payloadBytes: 100 }
+                }
+              }))
+            )
+          ),
+          Layer.provide(MemoryStorage.layer)
+        )
+      )
+    )
   )
 
   it.effect("options outside their rules are refused by field", () =>

@@ -21,7 +21,7 @@ export const encoder = <A>(
   job: string,
   schema: Schema.Schema<A, unknown>,
   uniqueKey: ((payload: A) => string | undefined) | undefined
-): ((payload: unknown) => Effect.Effect<Encoded, PayloadError>) => {
+): ((payload: unknown, storageLimit: number) => Effect.Effect<Encoded, PayloadError>) => {
   const refused = (refusal: Json.Refusal) => new PayloadError({ job, ...refusal })
   const unparsed = (issue: ParseResult.ParseIssue) => refused(parseIssue.describe(issue))
   const validate = ParseResult.validate(schema)
@@ -39,10 +39,10 @@ export const encoder = <A>(
         : Either.left(refused({ path: "uniqueKey", expected: refusal.rule.replace(/^must be /, "") }))
     })
   }
-  return (value) =>
+  return (value, storageLimit) =>
     Effect.flatMap(Effect.mapError(validate(value ?? {}), unparsed), (payload) =>
       Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
-        Either.flatMap(Either.mapLeft(Json.stringify(encoded, maxPayload), refused), (text) =>
+        Either.flatMap(Either.mapLeft(Json.stringify(encoded, Math.min(maxPayload, storageLimit)), refused), (text) =>
           Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
         )
       )

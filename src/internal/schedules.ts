@@ -27,10 +27,14 @@ export const firstSlot = (recurrence: Recurrence.Recurrence, after: number): num
     : (next ?? null)
 }
 
-const row = (schedule: Definition, at: number): Effect.Effect<PutSchedule, PayloadError | InvalidOption> =>
+const row = (
+  schedule: Definition,
+  at: number,
+  storageLimit: number
+): Effect.Effect<PutSchedule, PayloadError | InvalidOption> =>
   Effect.gen(function* () {
     const { job, recurrence } = schedule
-    const encoded = yield* job.encodePayload(schedule.payload)
+    const encoded = yield* job.encodePayload(schedule.payload, storageLimit)
     const next = firstSlot(recurrence, at)
     if (next instanceof InvalidOption) return yield* next
     return {
@@ -64,6 +68,6 @@ export const put = (
       names.add(id)
     }
     const at = yield* steady(now(storage))
-    const rows = yield* Effect.forEach(list, (schedule) => row(schedule, at))
+    const rows = yield* Effect.forEach(list, (schedule) => row(schedule, at, storage.capabilities.limits.payloadBytes))
     return yield* steady(storage.putSchedules(rows))
   })

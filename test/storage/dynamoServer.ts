@@ -6,6 +6,8 @@ import dynalite from "dynalite"
 
 export interface DynamoServer {
   readonly config: DynamoDBClientConfig
+  /** The same for `DynamoStorage.layer`. */
+  readonly options: ReturnType<typeof optionsFor>
   readonly endpoint: string
   readonly freshTable: () => string
   /** Removes the tables that were handed out. */
@@ -30,6 +32,7 @@ export const dynamo = async (): Promise<DynamoServer> => {
   const tables: Array<string> = []
   return {
     config,
+    options: config,
     endpoint,
     freshTable: () => {
       const table = `dbjobq-test-${randomUUID()}`
