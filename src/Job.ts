@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -391,7 +392,11 @@ export function make<A, E>(
         handlerTag(name),
         Effect.gen(function* () {
           const handle = Effect.isEffect(build) ? yield* build : build
-          const context = yield* Effect.context<R>()
+          const storage = yield* Effect.serviceOption(Transactional)
+          // handlers run long after a transaction that their layer may have been built in
+          const context = yield* Option.isSome(storage)
+            ? storage.value.detached(Effect.context<R>())
+            : Effect.context<R>()
           const transactional = layerOptions?.transactional === true ? yield* Transactional : undefined
           return {
             job,

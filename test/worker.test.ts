@@ -322,6 +322,64 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("a slot that two queues fill together is used again when it is free", () =>
+    Effect.gen(function* () {
+      const live = Send.toLayer(({ to }) => Effect.as(Effect.sleep(to === "mail" ? "1 second" : "2 seconds"), ""))
+      yield* JobQueue.enqueue(Send, { to: "mail" }, { queue: "mail" })
+      yield* JobQueue.enqueue(Send, { to: "other" })
+      yield* Worker.make([Send], { concurrency: 2, queues: { mail: { concurrency: 2 } } }).pipe(Effect.provide(live))
+      yield* TestClock.adjust("100 millis")
+      const third = yield* JobQueue.enqueue(Send, { to: "mail" }, { queue: "mail" })
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* row(third)).state, "completed")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a result whose getter throws fails its own job only", () =>
+    Effect.gen(function* () {
+      const Odd = Job.make("Odd", { payload: { odd: Schema.Boolean }, success: Schema.Unknown, retry: { times: 0 } })
+      const hostile = {
+        get value(): string {
+          throw new Error("no")
+        }
+      }
+      const live = Odd.toLayer(({ odd }) => Effect.succeed(odd ? hostile : 1))
+      const worker = yield* Worker.make([Odd], { concurrency: 1 }).pipe(Effect.provide(live))
+      const [bad = "", good = ""] = yield* JobQueue.enqueueAll(Odd, [{ odd: true }, { odd: false }])
+      yield* worker.awaitIdle
+      assert.strictEqual((yield* row(bad)).state, "failed")
+      assert.strictEqual((yield* row(good)).state, "completed")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a job that comes back to the worker that lost it does not run beside itself", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      const beside = yield* Ref.make(0)
+      const most = yield* Ref.make(0)
+      const live = Send.toLayer(() =>
+        Effect.gen(function* () {
+          const now = yield* Ref.updateAndGet(beside, (n) => n + 1)
+          yield* Ref.update(most, (n) => Math.max(n, now))
+          yield* Effect.sleep("1 minute")
+          return ""
+        }).pipe(Effect.ensuring(Ref.update(beside, (n) => n - 1)))
+      )
+      // every renewal fails, and the lease lapses while the worker still holds the job
+      const cut = JobStorage.JobStorage.of({
+        ...storage,
+        renew: () => new JobError.StorageError({ operation: "renew", message: "renew: away", isTransient: true })
+      })
+      yield* Worker.make([Send], { lease: "2 seconds", sweepInterval: 100, shutdownTimeout: 0 }).pipe(
+        Effect.provide(live),
+        Effect.provideService(JobStorage.JobStorage, cut)
+      )
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* Ref.get(most), 1)
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("a timeout of one job leaves another its own time", () =>
     Effect.gen(function* () {
       const Brief = Job.make("Brief", { timeout: "2 seconds", retry: { times: 0 } })

@@ -228,10 +228,8 @@ export const make = <A, S, E, R, Current>({
       )
 
     const succeeded = (value: S): void => {
-      const now = Either.flatMap(
-        attempted(() => encodeResultNow(value)),
-        (result) => toText(lent, result)
-      )
+      // a value's own getters may throw, in the encoding or while it becomes text
+      const now = attempted(() => Either.flatMap(encodeResultNow(value), (result) => toText(lent, result)))
       if (transactional !== undefined) lent.ended({ _tag: "Settled" })
       else if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
       else {

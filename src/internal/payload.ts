@@ -40,7 +40,7 @@ export const encoder = <A>(
     })
   }
   return (value, storageLimit) =>
-    Effect.flatMap(Effect.mapError(validate(value ?? {}), unparsed), (payload) =>
+    Effect.flatMap(Effect.mapError(validate(value === undefined ? {} : value), unparsed), (payload) =>
       Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
         Either.flatMap(Either.mapLeft(Json.stringify(encoded, Math.min(maxPayload, storageLimit)), refused), (text) =>
           Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))

@@ -69,7 +69,7 @@ const atMost = (field: string, millis: number, max: number): InvalidOption | und
  *
  * @example
  * ```ts
- * import { RedisStorage } from "dbjobq/storage/RedisStorage"
+ * import * as RedisStorage from "dbjobq/storage/RedisStorage"
  *
  * const Storage = RedisStorage.layer({ url: "redis://localhost:6379" })
  * ```

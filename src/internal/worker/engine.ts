@@ -66,8 +66,8 @@ export const make = (
     }
 
     const keeping = [yield* loop("settler", settler), yield* loop("renewer", renewer)]
-    const starting = yield* fork(Effect.forever(runner.turn))
-    const timing = yield* fork(runner.deadlines)
+    const starting = yield* loop("runner", runner)
+    const timing = yield* loop("deadlines", { turn: runner.deadlines })
     const claiming = [
       yield* loop("listener", listener),
       yield* loop("fetcher", fetcher),

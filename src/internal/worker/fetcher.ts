@@ -56,7 +56,11 @@ export const make = (
         else if (lasted > slow) lane.ahead = Math.floor(lane.ahead / 2)
       }
       const limit = holds.room(lane)
-      if (limit <= 0) return 0
+      if (limit <= 0) {
+        // not asked, so there may be more: the runner looks again when a slot is free
+        lane.more = true
+        return 0
+      }
       lane.claimedAt = now
       const rows = yield* storage.claim({
         names,
@@ -108,6 +112,7 @@ export const make = (
     const more = yield* promote
     const looked = yield* Clock.currentTimeMillis
     for (const lane of holds.lanes) giveBack(lane, looked)
+    const empty = holds.byId.size === 0
     let claimed = 0
     for (const lane of holds.lanes) {
       // claimed rows must reach the buffer, or nobody renews or hands them back
@@ -118,7 +123,7 @@ export const make = (
       signals.work.raise()
     }
     if (more) return
-    if (claimed === 0 && holds.byId.size === 0) yield* answer(asked)
+    if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(asked)
     const ahead = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = yield* Clock.currentTimeMillis
     const wait = Math.max(1, Math.min(told && !ahead ? longest : poll, nextDue - now))

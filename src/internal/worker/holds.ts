@@ -131,6 +131,9 @@ export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> 
           signals.renew.raise()
           signals.sweep.raise()
         }
+        // its lease ran out unseen and this worker has it again: the earlier attempt must not go on beside the new one
+        const earlier = byId.get(row.id)
+        if (earlier !== undefined) holds.interrupt(earlier, "lost")
         const entry: Held = {
           row,
           handler,

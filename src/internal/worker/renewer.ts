@@ -17,7 +17,9 @@ export const make = (
 ): { readonly turn: Effect.Effect<void, StorageError | Cause.TimeoutException> } => {
   const third = settings.lease / 3
 
-  const lose = (entry: Held): Effect.Effect<void> =>
+  const lose = (entry: Held): Effect.Effect<void> => (entry.reason !== undefined ? Effect.void : loseNow(entry))
+
+  const loseNow = (entry: Held): Effect.Effect<void> =>
     Effect.logWarning("dbjobq: lease lost, the job is interrupted").pipe(
       Effect.annotateLogs({ job: entry.row.name, jobId: entry.row.id, attempt: entry.row.attempt }),
       Effect.zipRight(metrics.leaseLost),

@@ -66,9 +66,10 @@ export const settle =
       : Effect.gen(function* () {
           const now = yield* db.now
           const changeId = yield* mark
-          // a batch is unordered: of several outcomes for one job only the first is sent
+          // a batch is unordered: of several outcomes for one hold only the first is sent
+          const keyOf = ({ id, token }: Outcome) => `${token} ${id}`
           const first = new Map<string, Outcome>()
-          for (const outcome of outcomes) if (!first.has(outcome.id)) first.set(outcome.id, outcome)
+          for (const outcome of outcomes) if (!first.has(keyOf(outcome))) first.set(keyOf(outcome), outcome)
           const { matched } = yield* bulk(
             "settle",
             db.jobs,
@@ -77,7 +78,7 @@ export const settle =
           if (matched === outcomes.length) return outcomes.map(() => true)
           const found = yield* run("settle", () =>
             db.jobs
-              .find({ _id: { $in: Array.from(first.keys()) } })
+              .find({ _id: { $in: outcomes.map((outcome) => outcome.id) } })
               .project<Pick<JobDocument, "_id" | "token" | "state" | "changeId">>({ token: 1, state: 1, changeId: 1 })
               .toArray()
           )
@@ -85,7 +86,8 @@ export const settle =
           return outcomes.map((outcome) => {
             const row = rows.get(outcome.id)
             if (row === undefined) return false
-            if (first.get(outcome.id) === outcome && row.changeId?.equals(changeId) === true) return true
+            const sent = first.get(keyOf(outcome)) === outcome && row.token === outcome.token
+            if (sent && row.changeId?.equals(changeId) === true) return true
             // the same outcome again, after a lost reply; a token of 0 was never given to anyone
             return row.token === outcome.token && row.token > 0 && leadsTo[outcome.to].includes(row.state)
           })

@@ -25,7 +25,7 @@ type Update = Rows & {
 
 const condition = (db: Db, rows: Rows) => (rows.pick === undefined ? rows.where : db.idIn(rows.pick))
 
-/** A transaction of its own whenAny one is open already. */
+/** A transaction of its own unless one is open already. */
 export const unit = <A>(
   db: Db,
   effect: Effect.Effect<A, SqlError | StorageError>
