@@ -392,10 +392,10 @@ export function make<A, E>(
         handlerTag(name),
         Effect.gen(function* () {
           const handle = Effect.isEffect(build) ? yield* build : build
-          const storage = yield* Effect.serviceOption(Transactional)
+          const transactions = yield* Effect.serviceOption(Transactional)
           // handlers run long after a transaction that their layer may have been built in
-          const context = yield* Option.isSome(storage)
-            ? storage.value.detached(Effect.context<R>())
+          const context = yield* Option.isSome(transactions)
+            ? transactions.value.detached(Effect.context<R>())
             : Effect.context<R>()
           const transactional = layerOptions?.transactional === true ? yield* Transactional : undefined
           return {

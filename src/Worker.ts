@@ -82,7 +82,7 @@ export interface Status {
   readonly buffered: number
   /** Attempts settled since the latest start. */
   readonly settled: number
-  /** The background loops by name: fetcher, settler, renewer, sweeper, scheduler, listener. */
+  /** The loops by name: fetcher, runner, deadlines, settler, renewer, sweeper, scheduler, listener. */
   readonly health: { readonly [loop: string]: Health }
 }
 

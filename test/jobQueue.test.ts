@@ -75,6 +75,15 @@ describe("JobQueue", () => {
     )
   )
 
+  it.effect("a payload of null is kept as null, and only one left out counts as empty", () =>
+    Effect.gen(function* () {
+      const Nullable = Job.make("Nullable", { payload: Schema.NullOr(Schema.String) })
+      const Optional = Job.make("Optional", { payload: { note: Schema.optional(Schema.String) } })
+      assert.strictEqual((yield* JobQueue.get(yield* JobQueue.enqueue(Nullable, null))).payload, "null")
+      assert.strictEqual((yield* JobQueue.get(yield* JobQueue.enqueue(Optional))).payload, "{}")
+    }).pipe(Effect.provide(layer))
+  )
+
   it.effect("options outside their rules are refused by field", () =>
     Effect.gen(function* () {
       const field = (options: JobQueue.EnqueueOptions) =>

@@ -7,7 +7,7 @@ import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MysqlStorage from "dbjobq/storage/MysqlStorage"
 import * as PgStorage from "dbjobq/storage/PgStorage"
 import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
-import { Deferred, Effect, Exit, Layer, Logger, Redacted, Ref, Schema } from "effect"
+import { Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Ref, Schema } from "effect"
 import { dropSchema, mysql, postgres, randomSchema } from "./storage/servers.js"
 
 const Transfer = Job.make("Transfer", { payload: { amount: Schema.Number }, retry: { times: 0 } })
@@ -72,6 +72,26 @@ const suite = <E>(
           Effect.provide(live)
         )
         yield* Effect.exit(sql.withTransaction(Effect.zipRight(worker.start, Effect.fail("rolled back"))))
+        const id = yield* JobQueue.enqueue(Transfer, { amount: 1 })
+        assert.isFalse(yield* Deferred.await(inside))
+        yield* JobQueue.join(Transfer, id)
+      }).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("a handler whose layer was built inside a transaction runs outside of it", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const inside = yield* Deferred.make<boolean>()
+        const live = Transfer.toLayer(() =>
+          Effect.gen(function* () {
+            const connection = yield* Effect.serviceOption(SqlClient.TransactionConnection)
+            yield* Deferred.succeed(inside, Option.isSome(connection))
+          })
+        )
+        const worker = yield* sql.withTransaction(
+          Worker.make([Transfer], { autoStart: false, pollInterval: "50 millis" }).pipe(Effect.provide(live))
+        )
+        yield* worker.start
         const id = yield* JobQueue.enqueue(Transfer, { amount: 1 })
         assert.isFalse(yield* Deferred.await(inside))
         yield* JobQueue.join(Transfer, id)

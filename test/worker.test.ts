@@ -1,7 +1,21 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Job, JobError, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
-import { Deferred, Effect, Exit, Fiber, Layer, Metric, Option, Ref, Schedule, Schema, TestClock, Tracer } from "effect"
+import {
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Metric,
+  Option,
+  Ref,
+  Schedule,
+  Schema,
+  TestClock,
+  Tracer
+} from "effect"
 
 class MailboxFull extends Schema.TaggedError<MailboxFull>()("MailboxFull", { temporary: Schema.Boolean }) {}
 
@@ -377,6 +391,60 @@ describe("Worker", () => {
       yield* JobQueue.enqueue(Send, { to: "ada" })
       yield* TestClock.adjust("5 seconds")
       assert.strictEqual(yield* Ref.get(most), 1)
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scopedLive("awaitIdle waits for what a job enqueues while the fetcher hears that there is nothing", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      // the answer "nothing" takes its time, and the running job ends meanwhile
+      const slow = JobStorage.JobStorage.of({
+        ...storage,
+        claim: (request) =>
+          Effect.tap(storage.claim(request), (rows) => (rows.length === 0 ? Effect.sleep(200) : Effect.void))
+      })
+      const Second = Job.make("Second")
+      const live = Layer.merge(
+        Send.toLayer(() =>
+          Effect.sleep(50).pipe(Effect.zipRight(Effect.orDie(JobQueue.enqueue(Second))), Effect.as(""))
+        ),
+        Second.toLayer(() => Effect.void)
+      )
+      const worker = yield* Worker.make([Send, Second], { concurrency: 2 }).pipe(
+        Effect.provide(live),
+        Effect.provideService(JobStorage.JobStorage, slow)
+      )
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* Effect.repeat(worker.status, { until: ({ running }) => running.length > 0, schedule: Schedule.spaced(5) })
+      yield* worker.awaitIdle
+      assert.deepStrictEqual(yield* JobQueue.counts, [{ queue: "default", state: "completed", count: 2 }])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a lost lease is told once, however long the handler takes to let go", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      const told = yield* Ref.make(0)
+      const logger = Logger.make<unknown, void>(({ message }) => {
+        if (String(message).includes("lease lost")) Effect.runSync(Ref.update(told, (n) => n + 1))
+      })
+      const lost = JobStorage.JobStorage.of({
+        ...storage,
+        renew: (holds) => Effect.succeed(holds.map(() => "lost" as const)),
+        // nobody runs it again meanwhile
+        sweep: () => Effect.succeed({ rescued: 0, ended: 0, removed: 0 })
+      })
+      const live = Send.toLayer(() => Effect.as(Effect.uninterruptible(Effect.sleep("1 minute")), ""))
+      yield* Effect.gen(function* () {
+        yield* Worker.make([Send], { lease: "3 seconds", shutdownTimeout: 0 }).pipe(
+          Effect.provide(live),
+          Effect.provideService(JobStorage.JobStorage, lost)
+        )
+        yield* JobQueue.enqueue(Send, { to: "ada" })
+        yield* TestClock.adjust("20 seconds")
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      assert.strictEqual(yield* Ref.get(told), 1)
+      yield* TestClock.adjust("1 minute")
     }).pipe(Effect.provide(services))
   )
 

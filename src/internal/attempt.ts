@@ -228,10 +228,13 @@ export const make = <A, S, E, R, Current>({
       )
 
     const succeeded = (value: S): void => {
+      if (transactional !== undefined) {
+        lent.ended({ _tag: "Settled" })
+        return
+      }
       // a value's own getters may throw, in the encoding or while it becomes text
       const now = attempted(() => Either.flatMap(encodeResultNow(value), (result) => toText(lent, result)))
-      if (transactional !== undefined) lent.ended({ _tag: "Settled" })
-      else if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
+      if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
       else {
         lent.conclude(
           Effect.matchCauseEffect(encoded(lent, value), {

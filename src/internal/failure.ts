@@ -1,15 +1,13 @@
 /** From a Cause to the failure that is stored: structural, sanitised and bounded. */
 import * as Predicate from "effect/Predicate"
 import type * as Failure from "../Failure.js"
+import { storable } from "./wellFormed.js"
 
 const maxName = 200
 const maxMessage = 2_000
 const maxStack = 8_000
 
-// NUL, and surrogates without their other half, are refused by some databases; both regular expressions are linear
-const unstorable = /\u0000|[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/g
-
-const text = (value: string, max: number): string => value.slice(0, max).replace(unstorable, "\uFFFD")
+const text = (value: string, max: number): string => storable(value.slice(0, max))
 
 const read = (value: unknown, key: string): string | undefined => {
   // a getter of a hostile error may throw

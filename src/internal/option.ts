@@ -2,6 +2,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import { InvalidOption } from "../JobError.js"
+import { isWellFormed } from "./wellFormed.js"
 
 const namePattern = /^[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,99}$/
 
@@ -26,10 +27,6 @@ export const priority = (field: string, value: number): InvalidOption | undefine
 
 /** Text that every database stores and compares as it is. */
 const isStorable = (text: string): boolean => !text.includes("\u0000") && isWellFormed(text)
-
-// every surrogate has its other half; the regular expression is linear
-const isWellFormed = (text: string): boolean =>
-  !/[\uD800-\uDBFF](?![\uDC00-\uDFFF])|(?<![\uD800-\uDBFF])[\uDC00-\uDFFF]/.test(text)
 
 export const uniqueKey = (field: string, value: string): InvalidOption | undefined =>
   value.length > 0 && value.length <= 1_000 && isStorable(value)

@@ -10,47 +10,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Hints from "../internal/hints.js"
 import { refusal } from "../internal/newJob.js"
+import * as Transitions from "../internal/transitions.js"
 import type { StorageError } from "../JobError.js"
 import type * as Storage from "../JobStorage.js"
 import { JobStorage } from "../JobStorage.js"
 import * as Heap from "./memory/heap.js"
 import * as Schedules from "./memory/schedules.js"
 
-const finishedStates = ["completed", "failed", "cancelled"] as const
-type Finished = (typeof finishedStates)[number]
-
 interface Record {
   row: Storage.JobRow
   /** Its place among the pending, scheduled or running. */
   place: Heap.Entry<Record> | undefined
 }
-
-const leadsTo = (to: Storage.Outcome["to"], state: Storage.State): boolean => {
-  switch (to) {
-    case "complete":
-      return state === "completed"
-    case "fail":
-      return state === "failed"
-    case "cancel":
-      return state === "cancelled"
-    default:
-      return state === "scheduled" || state === "pending" || state === "cancelled"
-  }
-}
-
-const isFinished = (state: Storage.State): state is Finished =>
-  state === "completed" || state === "failed" || state === "cancelled"
-
-const within = <A>(values: ReadonlyArray<A> | undefined, value: A): boolean =>
-  values === undefined || values.includes(value)
-
-const matches = (filter: Storage.Filter, row: Storage.JobRow): boolean =>
-  within(filter.states, row.state) &&
-  within(filter.queues, row.queue) &&
-  within(filter.names, row.name) &&
-  (filter.tag === undefined || row.tags.includes(filter.tag)) &&
-  (filter.from === undefined || row.enqueuedAt >= filter.from) &&
-  (filter.until === undefined || row.enqueuedAt < filter.until)
 
 /**
  * A new, empty storage.
@@ -67,7 +38,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
   // by lease end as it was when they took their place; a renewed one moves when it surfaces
   const running = Heap.make<Record>(Heap.byTime)
   // in the order they finished, so that retention looks only at the oldest
-  const finished: { readonly [S in Finished]: Map<string, Record> } = {
+  const finished: { readonly [S in Transitions.Finished]: Map<string, Record> } = {
     completed: new Map(),
     failed: new Map(),
     cancelled: new Map()
@@ -103,7 +74,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     tally(row, 1)
     if (row.state === "scheduled") seat(scheduled, record, row.runAt)
     else if (row.state === "running") seat(running, record, row.leaseUntil ?? 0)
-    else if (isFinished(row.state)) finished[row.state].set(row.id, record)
+    else if (Transitions.isFinished(row.state)) finished[row.state].set(row.id, record)
     else {
       const queues = pending.get(row.name) ?? new Map<string, Heap.Heap<Record>>()
       pending.set(row.name, queues)
@@ -111,7 +82,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
       queues.set(row.queue, heap)
       seat(heap, record, row.runAt)
     }
-    if (row.uniqueKey !== null && !isFinished(row.state)) {
+    if (row.uniqueKey !== null && !Transitions.isFinished(row.state)) {
       const keys = holders.get(row.name) ?? new Map<string, string>()
       holders.set(row.name, keys.set(row.uniqueKey, row.id))
     }
@@ -122,22 +93,22 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     tally(row, -1)
     if (record.place !== undefined) Heap.remove(record.place)
     record.place = undefined
-    if (isFinished(row.state)) finished[row.state].delete(row.id)
+    if (Transitions.isFinished(row.state)) finished[row.state].delete(row.id)
     else if (row.state === "pending") {
       const queues = pending.get(row.name)
       if (queues?.get(row.queue)?.live === 0) queues.delete(row.queue)
       if (queues?.size === 0) pending.delete(row.name)
     }
-    if (row.uniqueKey !== null && !isFinished(row.state)) {
+    if (row.uniqueKey !== null && !Transitions.isFinished(row.state)) {
       const keys = holders.get(row.name)
       keys?.delete(row.uniqueKey)
       if (keys?.size === 0) holders.delete(row.name)
     }
   }
 
-  const change = (record: Record, patch: Partial<Storage.JobRow>): void => {
+  const become = (record: Record, row: Storage.JobRow): void => {
     leave(record)
-    record.row = { ...record.row, ...patch }
+    record.row = row
     enter(record)
   }
 
@@ -156,16 +127,6 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     return record?.row.state === "running" && record.row.token === hold.token ? record : undefined
   }
 
-  const idle = { owner: null, leaseUntil: null } as const
-
-  const finish = (record: Record, now: number, state: Finished, patch: Partial<Storage.JobRow> = {}): void =>
-    change(record, { ...idle, ...patch, state, finishedAt: now })
-
-  const dueAt = (due: Storage.Due, now: number): Pick<Storage.JobRow, "runAt" | "state"> => {
-    const runAt = "delay" in due ? now + Math.max(0, due.delay) : due.runAt
-    return { runAt, state: runAt <= now ? "pending" : "scheduled" }
-  }
-
   const insertOne = (job: Storage.NewJob, now: number): Storage.Inserted => {
     const known = records.get(job.id)
     if (known !== undefined) {
@@ -173,28 +134,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     }
     const holder = holderOf(job.name, job.uniqueKey)
     if (holder !== undefined) return { id: holder, answer: "duplicate", created: false }
-    const { due, ...rest } = job
-    const record: Record = {
-      place: undefined,
-      row: {
-        ...rest,
-        ...dueAt(due, now),
-        tags: [...job.tags],
-        attempt: 0,
-        crashes: 0,
-        generation: 1,
-        token: 0,
-        ...idle,
-        cancelRequested: false,
-        result: null,
-        failure: null,
-        progress: null,
-        progressMessage: null,
-        enqueuedAt: now,
-        startedAt: null,
-        finishedAt: null
-      }
-    }
+    const record: Record = { place: undefined, row: Transitions.fresh(job, now) }
     records.set(job.id, record)
     const last = ids[ids.length - 1]
     if (last !== undefined && last >= job.id) idsSorted = false
@@ -208,23 +148,9 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     if (record === undefined || record.row.token !== outcome.token) return false
     const { row } = record
     // the same outcome again, after a lost reply; a token of 0 was never given to anyone
-    if (row.state !== "running") return row.token > 0 && leadsTo(outcome.to, row.state)
-    switch (outcome.to) {
-      case "complete":
-        finish(record, now, "completed", { result: outcome.result, failure: null })
-        return true
-      case "fail":
-        finish(record, now, "failed", { failure: outcome.failure })
-        return true
-      case "cancel":
-        finish(record, now, "cancelled")
-        return true
-    }
-    const back = outcome.to === "retry" ? { failure: outcome.failure } : { attempt: Math.max(0, row.attempt - 1) }
-    if (row.cancelRequested) finish(record, now, "cancelled", back)
-    else if (outcome.to === "release") change(record, { ...idle, ...back, state: "pending" })
-    else change(record, { ...idle, ...back, ...dueAt({ delay: outcome.delay }, now) })
-    if (!isFinished(record.row.state)) wake()
+    if (row.state !== "running") return row.token > 0 && Transitions.leadsTo(outcome.to, row.state)
+    become(record, Transitions.settled(row, outcome, now))
+    if (!Transitions.isFinished(record.row.state)) wake()
     return true
   }
 
@@ -237,7 +163,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     }
   }
 
-  const prune = (state: Finished, age: number, limit: number, now: number): number => {
+  const prune = (state: Transitions.Finished, age: number, limit: number, now: number): number => {
     let removed = 0
     for (const record of finished[state].values()) {
       if (removed >= limit || (record.row.finishedAt ?? now) > now - age) break
@@ -289,7 +215,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         const heaps: Array<Heap.Heap<Record>> = []
         for (const name of new Set(request.names)) {
           for (const [queue, heap] of pending.get(name) ?? []) {
-            if (paused.has(queue) || !within(request.queues, queue)) continue
+            if (paused.has(queue) || !Transitions.within(request.queues, queue)) continue
             if (request.exceptQueues?.includes(queue) !== true) heaps.push(heap)
           }
         }
@@ -302,17 +228,8 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
           }
           if (best === undefined) break
           const record = best.item
-          change(record, {
-            state: "running",
-            attempt: record.row.attempt + 1,
-            token: record.row.token + 1,
-            owner: request.owner,
-            leaseUntil: now + request.lease,
-            startedAt: now,
-            progress: null,
-            progressMessage: null
-          })
-          rows.push(record.row)
+          become(record, Transitions.claimed(record.row, request, now))
+          rows.push(Transitions.handedOut(record.row))
         }
         return rows
       }),
@@ -322,7 +239,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         let promoted = 0
         let next = Heap.first(scheduled)
         for (; next !== undefined && next.at <= now && promoted < limit; next = Heap.first(scheduled)) {
-          change(next.item, { state: "pending" })
+          become(next.item, { ...next.item.row, state: "pending" })
           promoted++
         }
         if (promoted > 0) wake()
@@ -359,19 +276,14 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         for (let next = firstLease(); next !== undefined && next.at <= now; next = firstLease()) {
           if (rescued + ended >= request.limit) break
           const record = next.item
-          const { row } = record
-          const over = { token: row.token + 1, crashes: row.crashes + 1 }
-          if (row.cancelRequested) finish(record, now, "cancelled", over)
-          else if (row.attempt >= row.maxAttempts || over.crashes >= request.crashLimit) {
-            finish(record, now, "failed", { ...over, failure: request.crashFailure })
-          } else change(record, { ...idle, ...over, state: "pending" })
+          become(record, Transitions.expired(record.row, request, now))
           if (record.row.state === "pending") rescued++
           else ended++
         }
         if (rescued > 0) wake()
         let removed = 0
         const instants = [firstLease()?.at]
-        for (const state of finishedStates) {
+        for (const state of Transitions.finishedStates) {
           const keep = request.retention[state]
           if (keep === undefined) continue
           removed += prune(state, keep, request.limit - removed, now)
@@ -390,12 +302,12 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
           const { row } = record
           // also the repeat of a cancellation whose reply was lost
           if (row.state === "cancelled") return "cancelled"
-          if (isFinished(row.state)) return "finished"
+          if (Transitions.isFinished(row.state)) return "finished"
           if (row.state === "running") {
             touch(record, { cancelRequested: true })
             return "requested"
           }
-          finish(record, now, "cancelled", { token: row.token + 1 })
+          become(record, Transitions.cancelled(row, now))
           return "cancelled"
         })
       ),
@@ -406,24 +318,9 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
           const record = records.get(id)
           if (record === undefined) return "notFound"
           const { row } = record
-          if (!isFinished(row.state)) return "unfinished"
+          if (!Transitions.isFinished(row.state)) return "unfinished"
           if (holderOf(row.name, row.uniqueKey) !== undefined) return "duplicate"
-          change(record, {
-            ...idle,
-            state: "pending",
-            runAt: now,
-            generation: row.generation + 1,
-            token: row.token + 1,
-            attempt: 0,
-            crashes: 0,
-            cancelRequested: false,
-            result: null,
-            failure: null,
-            progress: null,
-            progressMessage: null,
-            startedAt: null,
-            finishedAt: null
-          })
+          become(record, Transitions.rerun(row, now))
           wake()
           return "rerun"
         })
@@ -435,8 +332,8 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
           const record = records.get(id)
           if (record === undefined) return "notFound"
           if (record.row.state === "running") return "running"
-          if (isFinished(record.row.state)) return "finished"
-          change(record, dueAt(due, now))
+          if (Transitions.isFinished(record.row.state)) return "finished"
+          become(record, Transitions.rescheduled(record.row, due, now))
           wake()
           return "rescheduled"
         })
@@ -474,7 +371,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         const rows: Array<Storage.JobRow> = []
         for (let at = low; at < all.length && rows.length < limit; at++) {
           const record = records.get(all[at] ?? "")
-          if (record !== undefined && matches(filter, record.row)) rows.push(record.row)
+          if (record !== undefined && Transitions.matches(filter, record.row)) rows.push(record.row)
         }
         return rows
       }),
@@ -510,7 +407,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
       insert: insertOne,
       unfinished: (id) => {
         const record = records.get(id)
-        return record !== undefined && !isFinished(record.row.state)
+        return record !== undefined && !Transitions.isFinished(record.row.state)
       }
     }),
 

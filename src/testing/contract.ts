@@ -433,6 +433,24 @@ export const storageContract = (
     )
 
     test(
+      "settle: of two outcomes of one job, the one that still holds is accepted and the stale one is not",
+      Effect.gen(function* () {
+        const { claim, row, settle, storage, take } = yield* kit
+        for (const staleFirst of [true, false]) {
+          const { id, token } = yield* take()
+          yield* settle({ id, token, to: "retry", delay: 0, failure: `"x"` })
+          const [again] = yield* claim(1)
+          assert(again !== undefined && again.id === id, "the job is claimed again")
+          const stale: Outcome = { id, token, to: "fail", failure: `"late"` }
+          const good: Outcome = { id, token: again.token, to: "complete", result: "1" }
+          const answers = yield* storage.settle(staleFirst ? [stale, good] : [good, stale])
+          assert.deepStrictEqual(answers, [!staleFirst, staleFirst])
+          assert.strictEqual((yield* row(id)).state, "completed")
+        }
+      })
+    )
+
+    test(
       "settle: completing after a retry clears the failure",
       Effect.gen(function* () {
         const { claim, row, settle, take } = yield* kit

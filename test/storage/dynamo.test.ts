@@ -18,14 +18,14 @@ import {
   Schedule
 } from "effect"
 import type { StorageError } from "../../src/JobError.js"
-import type { Fire, JobRow, PutSchedule, Service } from "../../src/JobStorage.js"
+import type { Fire, JobRow, Service } from "../../src/JobStorage.js"
 import { JobStorage } from "../../src/JobStorage.js"
 import * as DynamoStorage from "../../src/storage/DynamoStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
 import { storageModel } from "../../src/testing/model.js"
 import { type Fault, faultyClient, type Request } from "./dynamoFaults.js"
 import { dynamo, urlOf } from "./dynamoServer.js"
-import { job } from "./jobs.js"
+import { job, schedule } from "./jobs.js"
 
 const server = await dynamo()
 const client = new DynamoDBClient({ ...server.config, maxAttempts: 3 })
@@ -90,21 +90,7 @@ const isUnfinished = (row: JobRow) => ["scheduled", "pending", "running"].includ
 
 const slot = 1_700_000_000_000
 
-const schedule = (id: string): PutSchedule => ({
-  id,
-  job: "mail",
-  queue: id,
-  priority: 0,
-  payload: "{}",
-  maxAttempts: 3,
-  uniqueKey: null,
-  recurrence: "every PT1M",
-  missed: 1,
-  overlap: "allow",
-  jitter: 0,
-  enabled: true,
-  next: slot
-})
+const due = (id: string) => schedule({ id, queue: id, enabled: true, next: slot })
 
 const fireOf = (id: string, uniqueKey: string | null = null): Fire => ({
   schedule: id,
@@ -351,7 +337,7 @@ describe("DynamoStorage: faults", () => {
             prepare: (storage, round) =>
               Effect.gen(function* () {
                 const id = `s-${round}`
-                yield* storage.putSchedules([schedule(id)])
+                yield* storage.putSchedules([due(id)])
                 return fireOf(id, uniqueKey === null ? null : id)
               }),
             operation: (storage, fire) => storage.fire([fire]),
@@ -414,7 +400,7 @@ describe("DynamoStorage: faults", () => {
       assert.deepStrictEqual(yield* storage.cancel([held.id]), ["requested"])
       assert.deepInclude(yield* ahead(2 * hour)(storage.sweep(request)), { rescued: 1, ended: 1 })
       assert.deepStrictEqual(yield* storage.remove([one.id, unique.id]), ["removed", "removed"])
-      const [put] = yield* storage.putSchedules([schedule("s")])
+      const [put] = yield* storage.putSchedules([due("s")])
       assert.deepInclude(put ?? {}, { version: 1, next: slot })
       assert.deepStrictEqual(yield* storage.fire([fireOf("s", "k")]), [{ answer: "fired", jobs: 1 }])
       assert.deepStrictEqual(yield* storage.removeSchedules(["s"]), [true])
@@ -426,7 +412,7 @@ describe("DynamoStorage: faults", () => {
     Effect.gen(function* () {
       const table = server.freshTable()
       const truth = yield* open(table)
-      yield* truth.putSchedules([schedule("s")])
+      yield* truth.putSchedules([due("s")])
       let armed = false
       const slow = yield* open(
         table,
@@ -577,7 +563,7 @@ describe("DynamoStorage: slow writers", () => {
       const table = server.freshTable()
       const truth = yield* open(table)
       const slow = yield* slowly(table)
-      yield* truth.putSchedules([schedule("s")])
+      yield* truth.putSchedules([due("s")])
       const fire = fireOf("s")
       const fiber = yield* slow.begin((storage) => storage.fire([fire]))
       yield* tidy(truth)
@@ -592,7 +578,7 @@ describe("DynamoStorage: slow writers", () => {
       const table = server.freshTable()
       const truth = yield* open(table)
       const slow = yield* slowly(table)
-      yield* truth.putSchedules([schedule("s")])
+      yield* truth.putSchedules([due("s")])
       const fire = fireOf("s")
       const fiber = yield* slow.begin((storage) => storage.fire([fire]))
       assert.deepStrictEqual(yield* truth.fire([fire]), [{ answer: "fired", jobs: 1 }])

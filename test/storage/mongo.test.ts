@@ -10,13 +10,13 @@ import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { MongoClient } from "mongodb"
-import type { Fire, PutSchedule, Service } from "../../src/JobStorage.js"
+import type { Fire, Service } from "../../src/JobStorage.js"
 import { JobStorage } from "../../src/JobStorage.js"
 import type { StorageError } from "../../src/JobError.js"
 import * as MongoStorage from "../../src/storage/MongoStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
 import { storageModel } from "../../src/testing/model.js"
-import { job } from "./jobs.js"
+import { job, schedule } from "./jobs.js"
 import { dropDatabase } from "./mongoServer/database.js"
 import { Failure } from "./mongoServer/failure.js"
 import { type Fault, type Fixture, startFixture } from "./mongoServer/server.js"
@@ -61,22 +61,6 @@ storageModel(
 const claim = (storage: Service, limit: number) => storage.claim({ names: ["mail"], limit, owner: "w", lease: 60_000 })
 
 const ids = (rows: ReadonlyArray<{ readonly id: string }>) => rows.map((row) => row.id).sort()
-
-const schedule: PutSchedule = {
-  id: "s",
-  job: "mail",
-  queue: "default",
-  priority: 0,
-  payload: "{}",
-  maxAttempts: 3,
-  uniqueKey: null,
-  recurrence: "every PT1M",
-  missed: 1,
-  overlap: "allow",
-  jitter: 0,
-  enabled: undefined,
-  next: 60_000
-}
 
 const fireOf = (slot: number, over: Partial<Fire> = {}): Fire => ({
   schedule: "s",
@@ -288,7 +272,7 @@ describe("MongoStorage: lost replies and lost connections", () => {
     Effect.gen(function* () {
       const storage = yield* JobStorage
       let slot = 60_000
-      yield* storage.putSchedules([schedule])
+      yield* storage.putSchedules([schedule()])
       const steps = [
         ["update", "dbjobq_schedules", "lostReply"],
         ["update", "dbjobq_jobs", "lostRequest"],
@@ -317,7 +301,7 @@ describe("MongoStorage: lost replies and lost connections", () => {
   it.live("an overlap is judged with the fires that another process has left unfinished", () =>
     Effect.gen(function* () {
       const storage = yield* JobStorage
-      yield* storage.putSchedules([{ ...schedule, overlap: "skip" }])
+      yield* storage.putSchedules([schedule({ overlap: "skip" })])
       yield* lose("update", "dbjobq_jobs", "lostRequest")
       yield* Effect.flip(storage.fire([fireOf(60_000, { overlap: "skip" })]))
       const answer = yield* storage.fire([fireOf(120_000, { overlap: "skip" })])
@@ -330,7 +314,7 @@ describe("MongoStorage: lost replies and lost connections", () => {
   it.live("a schedule is removed with its begun fire finished first", () =>
     Effect.gen(function* () {
       const storage = yield* JobStorage
-      yield* storage.putSchedules([schedule])
+      yield* storage.putSchedules([schedule()])
       yield* lose("update", "dbjobq_jobs", "lostRequest")
       yield* Effect.flip(storage.fire([fireOf(60_000)]))
       assert.deepStrictEqual(yield* storage.removeSchedules(["s"]), [true])
@@ -390,7 +374,7 @@ describe("MongoStorage: change streams", () => {
       assert.deepStrictEqual([yield* Queue.take(heard), yield* Queue.take(heard)], ["jobs", "schedules"])
       const later = job({ due: { delay: 60_000 } })
       yield* storage.insert([later])
-      yield* storage.putSchedules([schedule])
+      yield* storage.putSchedules([schedule()])
       assert.strictEqual(yield* Queue.take(heard), "schedules", "not of a job that is due later")
       yield* storage.insert([job()])
       assert.strictEqual(yield* Queue.take(heard), "jobs")

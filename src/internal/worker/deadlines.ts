@@ -2,20 +2,19 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { Held, Holds } from "./holds.js"
+import { longestSleep } from "./longestSleep.js"
 import * as Signal from "./signal.js"
 
 export interface Deadlines {
   readonly watch: (entry: Held) => void
-  readonly run: Effect.Effect<never>
+  /** One look at what is due, then a sleep to the next deadline. */
+  readonly turn: Effect.Effect<void>
 }
 
 const deadlineOf = (entry: Held): number =>
   entry.phase === "running" && entry.reason === undefined && entry.handler.job.timeout !== undefined
     ? entry.startedAt + entry.handler.job.timeout
     : Number.POSITIVE_INFINITY
-
-/** Longer sleeps are taken in pieces: a JavaScript timer holds at most 2^31 - 1 ms. */
-const longest = 86_400_000
 
 export const make = (holds: Holds): Effect.Effect<Deadlines> =>
   Effect.map(Signal.make, (sooner) => {
@@ -35,7 +34,7 @@ export const make = (holds: Holds): Effect.Effect<Deadlines> =>
       const wait = next - now
       yield* wait === Number.POSITIVE_INFINITY
         ? sooner.wait
-        : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(wait, longest)))
+        : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(wait, longestSleep)))
     })
 
     return {
@@ -45,6 +44,6 @@ export const make = (holds: Holds): Effect.Effect<Deadlines> =>
         next = deadline
         sooner.raise()
       },
-      run: Effect.forever(turn)
+      turn
     }
   })

@@ -67,7 +67,7 @@ export const make = (
 
     const keeping = [yield* loop("settler", settler), yield* loop("renewer", renewer)]
     const starting = yield* loop("runner", runner)
-    const timing = yield* loop("deadlines", { turn: runner.deadlines })
+    const timing = yield* loop("deadlines", runner.deadlines)
     const claiming = [
       yield* loop("listener", listener),
       yield* loop("fetcher", fetcher),

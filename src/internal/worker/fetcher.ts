@@ -6,15 +6,13 @@ import type { HandlerService } from "../../Job.js"
 import type { StorageError } from "../../JobError.js"
 import type { Service } from "../../JobStorage.js"
 import type { Holds, Lane } from "./holds.js"
+import { longestSleep } from "./longestSleep.js"
 import type { Settings } from "./options.js"
 
 const promoteBatch = 1_000
 /** A batch used up within this many milliseconds is worth a larger one; one that lasted `slow` a smaller. */
 const fast = 250
 const slow = 1_000
-/** Longer sleeps are taken in pieces: a JavaScript timer holds at most 2^31 - 1 ms. */
-const longest = 86_400_000
-
 export interface Fetcher {
   readonly turn: Effect.Effect<void, StorageError>
   /** There may be due jobs that this worker does not know of. */
@@ -126,7 +124,7 @@ export const make = (
     if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(asked)
     const ahead = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = yield* Clock.currentTimeMillis
-    const wait = Math.max(1, Math.min(told && !ahead ? longest : poll, nextDue - now))
+    const wait = Math.max(1, Math.min(told && !ahead ? longestSleep : poll, nextDue - now))
     const event = yield* Effect.raceFirst(
       Effect.as(waiters.length > 0 ? Effect.race(signals.fetch.wait, signals.empty.wait) : signals.fetch.wait, true),
       Effect.as(Effect.sleep(wait), false)

@@ -57,8 +57,8 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
 
 export interface Runner {
   readonly turn: Effect.Effect<void>
-  /** Interrupts the attempts that take too long. Never ends. */
-  readonly deadlines: Effect.Effect<never>
+  /** Interrupts the attempts that take too long. */
+  readonly deadlines: { readonly turn: Effect.Effect<void> }
 }
 
 export const make = (storage: Service, settings: Settings, holds: Holds): Effect.Effect<Runner> =>
@@ -171,5 +171,5 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
       yield* started === burst ? Effect.yieldNow() : holds.signals.work.wait
     })
 
-    return { turn, deadlines: deadlines.run }
+    return { turn, deadlines }
   })

@@ -5,14 +5,13 @@ import * as Either from "effect/Either"
 import type { StorageError } from "../../JobError.js"
 import type { Fire, Fired, ScheduleRow, Service } from "../../JobStorage.js"
 import * as Recurrence from "../../Recurrence.js"
+import { longestSleep } from "./longestSleep.js"
 import type { Signal } from "./signal.js"
 import * as Slots from "./slots.js"
 
 /** Schedules looked at in one turn. */
 const batch = 200
 const maxCached = 1_000
-/** Node cannot set a timer for more than 24 days. */
-const longestSleep = 86_400_000
 /** Others were faster with all that was found, or the storage's view of what is due lags behind. */
 const staleWait = 100
 

@@ -5,14 +5,12 @@ import type { Service } from "../../JobStorage.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import type { Holds } from "./holds.js"
+import { longestSleep } from "./longestSleep.js"
 import type { Settings } from "./options.js"
 
 const batch = 1_000
 /** Between two full batches, so that a backlog does not hold up the rest. */
 const breath = 100
-/** Longer sleeps are taken in pieces: a JavaScript timer holds at most 2^31 - 1 ms. */
-const longest = 86_400_000
-
 const crashFailure = JSON.stringify(failure.stated("crashed", "WorkerCrashed", "the worker holding the job vanished"))
 
 export const make = (
@@ -22,8 +20,8 @@ export const make = (
   /** Called when jobs were put back. */
   rescued: () => void
 ): { readonly turn: Effect.Effect<void, StorageError> } => {
-  const kept = Object.values(settings.retention).map((millis) => millis ?? longest)
-  const atMost = Math.min(longest, Math.max(settings.sweepInterval, ...(kept.length > 0 ? [Math.min(...kept)] : [])))
+  const kept = Object.values(settings.retention).map((millis) => millis ?? longestSleep)
+  const atMost = Math.min(longestSleep, Math.max(settings.sweepInterval, Math.min(...kept)))
 
   return {
     turn: Effect.gen(function* () {

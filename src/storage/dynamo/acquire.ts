@@ -17,7 +17,7 @@ import { liveClock, pause } from "./client.js"
 import type { Db } from "./db.js"
 import { resolve } from "./draft.js"
 import { read, write } from "./records.js"
-import { isFinished } from "./transitions.js"
+import { isFinished } from "../../internal/transitions.js"
 import { type Holder, readHolder, take } from "./uniqueKey.js"
 
 /** How long a holder may stay a draft before its writer counts as gone, in milliseconds of real time. */

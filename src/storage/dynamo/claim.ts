@@ -9,7 +9,7 @@ import { idOf, type Pair } from "./keys.js"
 import type { Entry } from "./merge.js"
 import { changeEach } from "./records.js"
 import { settle } from "./settle.js"
-import { claimed, handedOut } from "./transitions.js"
+import { claimed, handedOut } from "../../internal/transitions.js"
 import { ready } from "./work.js"
 
 const best = (a: ClaimedJob, b: ClaimedJob): number =>

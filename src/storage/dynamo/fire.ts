@@ -10,14 +10,15 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
-import type { Fire, Fired, ScheduleRow, Service } from "../../JobStorage.js"
+import { fired as firedRow, isCurrent } from "../../internal/scheduleTransitions.js"
+import type { Fire, Fired, Service } from "../../JobStorage.js"
 import { register } from "./control.js"
 import { type Db, inOrder } from "./db.js"
 import { activate } from "./draft.js"
 import { draft } from "./insert.js"
 import { read, readAll } from "./records.js"
 import { readSchedule, type StoredSchedule, writeSchedule } from "./scheduleItem.js"
-import { fresh, isFinished } from "./transitions.js"
+import { fresh, isFinished } from "../../internal/transitions.js"
 
 /** Activates what the cursor has committed; the schedule as it is then, with nothing open. */
 export const complete = (db: Db, id: string): Effect.Effect<StoredSchedule | undefined, StorageError> =>
@@ -40,7 +41,7 @@ const fireOne = (db: Db, fire: Fire): Effect.Effect<Fired, StorageError> =>
       const seen = yield* complete(db, fire.schedule)
       if (seen === undefined) return { answer: "stale" }
       const { row } = seen
-      if (!row.enabled || row.version !== fire.version || row.next !== fire.slot) return { answer: "stale" }
+      if (!isCurrent(row, fire)) return { answer: "stale" }
       const now = yield* Clock.currentTimeMillis
       const overlaps = fire.overlap === "skip" && row.lastJob !== null && (yield* isUnfinished(db, row.lastJob))
       const answers = yield* inOrder(
@@ -51,21 +52,8 @@ const fireOne = (db: Db, fire: Fire): Effect.Effect<Fired, StorageError> =>
       )
       const drafts = answers.flatMap(({ drafted }) => ("draft" in drafted ? [drafted.draft.row.id] : []))
       const fired = answers.filter(({ drafted }) => "draft" in drafted || drafted.answer.answer === "inserted")
-      const last = fired[fired.length - 1]?.job
-      const unfired = fire.jobs.length - fired.length
-      const skipped = fire.skipped + unfired
-      const reason = unfired === 0 ? "missed" : overlaps ? "overlap" : "duplicate"
-      const next: ScheduleRow = {
-        ...row,
-        enabled: fire.disable === null,
-        disabledReason: fire.disable,
-        version: fire.disable === null ? row.version : row.version + 1,
-        next: fire.next,
-        ...(last === undefined ? {} : { lastSlot: last.slot, lastJob: last.id, lastFiredAt: now }),
-        fired: row.fired + fired.length,
-        skipped: row.skipped + skipped,
-        lastSkipReason: skipped === 0 ? row.lastSkipReason : reason
-      }
+      const jobs = fired.map(({ job }) => job)
+      const next = firedRow(row, fire, jobs, overlaps, now)
       if (!(yield* writeSchedule(db, seen, { row: next, committed: drafts }))) continue
       db.tell("schedules")
       yield* complete(db, fire.schedule)

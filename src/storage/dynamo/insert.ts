@@ -17,7 +17,7 @@ import { type Db, inOrder } from "./db.js"
 import { activate, resolve } from "./draft.js"
 import type { Stored } from "./item.js"
 import { create, erase } from "./records.js"
-import { fresh } from "./transitions.js"
+import { fresh } from "../../internal/transitions.js"
 
 /** A draft that is ready to be activated, or the answer. */
 export type Drafted = { readonly draft: Stored } | { readonly answer: Inserted }

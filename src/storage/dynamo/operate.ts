@@ -5,7 +5,7 @@ import type { Service } from "../../JobStorage.js"
 import { acquire } from "./acquire.js"
 import { type Db, inOrder } from "./db.js"
 import { change, commit, read } from "./records.js"
-import { cancelled, isFinished, rerun as rerunRow, rescheduled } from "./transitions.js"
+import { cancelled, isFinished, rerun as rerunRow, rescheduled } from "../../internal/transitions.js"
 
 const self = (id: string): string => id
 

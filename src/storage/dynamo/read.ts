@@ -7,11 +7,8 @@ import { number, text } from "./item.js"
 import { idOf, jobKey, kindPartition, readyPartition, workIndex } from "./keys.js"
 import type { Entry } from "./merge.js"
 import { readAll } from "./records.js"
-import { finishedStates } from "./transitions.js"
+import { finishedStates, matches, within } from "../../internal/transitions.js"
 import { byId } from "./work.js"
-
-const within = <A>(values: ReadonlyArray<A> | undefined, value: A): boolean =>
-  values === undefined || values.includes(value)
 
 /** Whether an index entry can match at all: what it carries never changes. Tags and state are asked of the job. */
 const mayMatch = (filter: Filter, { item }: Entry): boolean => {
@@ -23,14 +20,6 @@ const mayMatch = (filter: Filter, { item }: Entry): boolean => {
     (filter.until === undefined || enqueuedAt < filter.until)
   )
 }
-
-const matches = (filter: Filter, row: JobRow): boolean =>
-  within(filter.states, row.state) &&
-  within(filter.queues, row.queue) &&
-  within(filter.names, row.name) &&
-  (filter.tag === undefined || row.tags.includes(filter.tag)) &&
-  (filter.from === undefined || row.enqueuedAt >= filter.from) &&
-  (filter.until === undefined || row.enqueuedAt < filter.until)
 
 export const get =
   (db: Db): Service["get"] =>

@@ -11,7 +11,7 @@ import { absent, batchGet, put, remove, replace, stamp, unchanged } from "./clie
 import { type Db, inOrder } from "./db.js"
 import { decodeJob, encodeJob, type Stored } from "./item.js"
 import { jobKey } from "./keys.js"
-import { isFinished } from "./transitions.js"
+import { isFinished } from "../../internal/transitions.js"
 import { release } from "./uniqueKey.js"
 
 /** The items by id, drafts too. */

@@ -2,7 +2,8 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
-import type { PutSchedule, ScheduleDefinition, ScheduleRow, Service } from "../../JobStorage.js"
+import { edited, fresh, switched } from "../../internal/scheduleTransitions.js"
+import type { ScheduleRow, Service } from "../../JobStorage.js"
 import { query, remove, unchanged } from "./client.js"
 import { type Db, inOrder } from "./db.js"
 import { complete } from "./fire.js"
@@ -10,56 +11,6 @@ import { duePartition, scheduleKey, schedulePartition, workIndex } from "./keys.
 import { merge } from "./merge.js"
 import { decodeSchedule, readSchedule, readSchedules, type StoredSchedule, writeSchedule } from "./scheduleItem.js"
 import { instantOf, until } from "./work.js"
-
-const definition = (schedule: ScheduleDefinition): ScheduleDefinition => ({
-  id: schedule.id,
-  job: schedule.job,
-  queue: schedule.queue,
-  priority: schedule.priority,
-  payload: schedule.payload,
-  maxAttempts: schedule.maxAttempts,
-  uniqueKey: schedule.uniqueKey,
-  recurrence: schedule.recurrence,
-  missed: schedule.missed,
-  overlap: schedule.overlap,
-  jitter: schedule.jitter
-})
-
-const same = (a: ScheduleDefinition, b: ScheduleDefinition): boolean =>
-  JSON.stringify(definition(a)) === JSON.stringify(definition(b))
-
-const fresh = (schedule: PutSchedule): ScheduleRow => ({
-  ...definition(schedule),
-  enabled: schedule.enabled ?? true,
-  disabledReason: null,
-  version: 1,
-  next: schedule.next,
-  lastSlot: null,
-  lastJob: null,
-  lastFiredAt: null,
-  fired: 0,
-  skipped: 0,
-  lastSkipReason: null
-})
-
-const edited = (row: ScheduleRow, schedule: PutSchedule): ScheduleRow => {
-  const enabled = schedule.enabled ?? row.enabled
-  if (enabled === row.enabled && same(row, schedule)) return row
-  const restarts = (enabled && !row.enabled) || schedule.recurrence !== row.recurrence
-  return {
-    ...row,
-    ...definition(schedule),
-    enabled,
-    disabledReason: enabled === row.enabled ? row.disabledReason : null,
-    version: row.version + 1,
-    next: restarts ? schedule.next : row.next
-  }
-}
-
-const switched = (row: ScheduleRow, enabled: boolean, next: number | null): ScheduleRow =>
-  row.enabled === enabled
-    ? row
-    : { ...row, enabled, disabledReason: null, version: row.version + 1, next: enabled ? next : row.next }
 
 /** Writes what `step` makes of the schedule, looking again when it has changed meanwhile. */
 const edit = (

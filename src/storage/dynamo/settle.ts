@@ -1,7 +1,7 @@
 import type { Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { change } from "./records.js"
-import { leadsTo, settled } from "./transitions.js"
+import { leadsTo, settled } from "../../internal/transitions.js"
 
 export const settle =
   (db: Db): Service["settle"] =>

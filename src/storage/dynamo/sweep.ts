@@ -7,7 +7,8 @@ import type { Db } from "./db.js"
 import { resolve } from "./draft.js"
 import { idOf } from "./keys.js"
 import { change, readAll } from "./records.js"
-import { expired, type Finished, finishedStates } from "./transitions.js"
+import * as Retention from "../../internal/retention.js"
+import { expired } from "../../internal/transitions.js"
 import { byInstant, until } from "./work.js"
 
 /** A hold that looks expired: which one, and since when it has been seen unchanged, on this process's monotonic clock. */
@@ -85,26 +86,28 @@ const resolveDrafts = (db: Db, limit: number): Effect.Effect<void, StorageError>
     )
   })
 
-const pruneState = (db: Db, state: Finished, age: number, limit: number): Effect.Effect<number, StorageError> =>
-  Effect.gen(function* () {
-    const before = (yield* Clock.currentTimeMillis) - age
-    const sequence = byInstant(db, state, limit)
-    let removed = 0
-    for (;;) {
-      const old = removed >= limit ? [] : yield* sequence.take(limit - removed, until(before))
-      if (old.length === 0) return removed
-      const answers = yield* change(
-        db,
-        old.map((entry) => idOf(entry.pk)),
-        (id) => id,
-        (row) =>
-          row?.state === state && (row.finishedAt ?? 0) <= before
-            ? { answer: true, next: "removed" as const }
-            : { answer: false }
-      )
-      removed += answers.filter((answer) => answer).length
-    }
-  })
+const removeOld =
+  (db: Db) =>
+  ({ age, state }: Retention.Old, limit: number): Effect.Effect<number, StorageError> =>
+    Effect.gen(function* () {
+      const before = (yield* Clock.currentTimeMillis) - age
+      const sequence = byInstant(db, state, limit)
+      let removed = 0
+      for (;;) {
+        const old = removed >= limit ? [] : yield* sequence.take(limit - removed, until(before))
+        if (old.length === 0) return removed
+        const answers = yield* change(
+          db,
+          old.map((entry) => idOf(entry.pk)),
+          (id) => id,
+          (row) =>
+            row?.state === state && (row.finishedAt ?? 0) <= before
+              ? { answer: true, next: "removed" as const }
+              : { answer: false }
+        )
+        removed += answers.filter((answer) => answer).length
+      }
+    })
 
 export const sweep =
   (db: Db, seen: Sightings): Service["sweep"] =>
@@ -112,19 +115,15 @@ export const sweep =
     Effect.gen(function* () {
       const swept = yield* rescue(db, seen, request)
       yield* resolveDrafts(db, request.limit)
-      let removed = 0
-      for (const state of finishedStates) {
-        const keep = request.retention[state]
-        if (keep !== undefined) removed += yield* pruneState(db, state, keep, request.limit - removed)
-      }
+      const removed = yield* Retention.removeAll(Retention.due(request.retention), request.limit, removeOld(db))
       return { ...swept, removed }
     })
 
 export const prune =
   (db: Db): Service["prune"] =>
   (states, age, limit) =>
-    Effect.gen(function* () {
-      let removed = 0
-      for (const state of states) removed += yield* pruneState(db, state, age, limit - removed)
-      return removed
-    })
+    Retention.removeAll(
+      states.map((state) => ({ state, age })),
+      limit,
+      removeOld(db)
+    )

@@ -1,5 +1,6 @@
 /** Schedules in memory: rows by id, and a heap of the cursors of the enabled ones. */
 import type * as Effect from "effect/Effect"
+import * as Transitions from "../../internal/scheduleTransitions.js"
 import type * as Storage from "../../JobStorage.js"
 import * as Heap from "./heap.js"
 
@@ -19,51 +20,6 @@ type Operations = Pick<
   Storage.Service,
   "putSchedules" | "removeSchedules" | "enableSchedules" | "getSchedules" | "listSchedules" | "dueSchedules" | "fire"
 >
-
-const definition = (row: Storage.ScheduleDefinition): Storage.ScheduleDefinition => ({
-  id: row.id,
-  job: row.job,
-  queue: row.queue,
-  priority: row.priority,
-  payload: row.payload,
-  maxAttempts: row.maxAttempts,
-  uniqueKey: row.uniqueKey,
-  recurrence: row.recurrence,
-  missed: row.missed,
-  overlap: row.overlap,
-  jitter: row.jitter
-})
-
-const sameDefinition = (a: Storage.ScheduleDefinition, b: Storage.ScheduleDefinition): boolean =>
-  JSON.stringify(definition(a)) === JSON.stringify(definition(b))
-
-const fresh = (schedule: Storage.PutSchedule): Storage.ScheduleRow => ({
-  ...definition(schedule),
-  enabled: schedule.enabled ?? true,
-  disabledReason: null,
-  version: 1,
-  next: schedule.next,
-  lastSlot: null,
-  lastJob: null,
-  lastFiredAt: null,
-  fired: 0,
-  skipped: 0,
-  lastSkipReason: null
-})
-
-const edited = (row: Storage.ScheduleRow, schedule: Storage.PutSchedule): Storage.ScheduleRow => {
-  const enabled = schedule.enabled ?? row.enabled
-  if (enabled === row.enabled && sameDefinition(row, schedule)) return row
-  const restarts = (enabled && !row.enabled) || schedule.recurrence !== row.recurrence
-  return {
-    ...row,
-    ...definition(schedule),
-    enabled,
-    disabledReason: enabled === row.enabled ? row.disabledReason : null,
-    version: row.version + 1,
-    next: restarts ? schedule.next : row.next
-  }
-}
 
 const byId = (a: Storage.ScheduleRow, b: Storage.ScheduleRow): number => (a.id < b.id ? -1 : 1)
 
@@ -87,10 +43,10 @@ export const make = ({ atomically, insert, tell, unfinished }: Port): Operations
   const putOne = (schedule: Storage.PutSchedule): Storage.ScheduleRow => {
     const known = records.get(schedule.id)
     if (known !== undefined) {
-      write(known, edited(known.row, schedule))
+      write(known, Transitions.edited(known.row, schedule))
       return known.row
     }
-    const record: Record = { row: fresh(schedule), cursor: undefined }
+    const record: Record = { row: Transitions.fresh(schedule), cursor: undefined }
     records.set(schedule.id, record)
     place(record)
     tell("schedules")
@@ -101,25 +57,12 @@ export const make = ({ atomically, insert, tell, unfinished }: Port): Operations
     const record = records.get(fire.schedule)
     if (record === undefined) return { answer: "stale" }
     const { row } = record
-    if (!row.enabled || row.version !== fire.version || row.next !== fire.slot) return { answer: "stale" }
+    if (!Transitions.isCurrent(row, fire)) return { answer: "stale" }
     const overlaps = fire.overlap === "skip" && row.lastJob !== null && unfinished(row.lastJob)
     const answers = overlaps ? [] : fire.jobs.map((job) => ({ job, ...insert(job, now) }))
     const fired = answers.filter((answer) => answer.answer === "inserted")
-    const last = fired[fired.length - 1]?.job
-    const unfired = fire.jobs.length - fired.length
-    const skipped = fire.skipped + unfired
-    const reason = unfired === 0 ? "missed" : overlaps ? "overlap" : "duplicate"
-    write(record, {
-      ...row,
-      enabled: fire.disable === null,
-      disabledReason: fire.disable,
-      version: fire.disable === null ? row.version : row.version + 1,
-      next: fire.next,
-      ...(last === undefined ? {} : { lastSlot: last.slot, lastJob: last.id, lastFiredAt: now }),
-      fired: row.fired + fired.length,
-      skipped: row.skipped + skipped,
-      lastSkipReason: skipped === 0 ? row.lastSkipReason : reason
-    })
+    const jobs = fired.map((answer) => answer.job)
+    write(record, Transitions.fired(row, fire, jobs, overlaps, now))
     const created = fired.filter((answer) => answer.created).length
     if (created > 0) tell("jobs")
     return { answer: "fired", jobs: created }
@@ -142,16 +85,7 @@ export const make = ({ atomically, insert, tell, unfinished }: Port): Operations
         changes.map(({ enabled, id, next }) => {
           const record = records.get(id)
           if (record === undefined) return false
-          const { row } = record
-          if (row.enabled !== enabled) {
-            write(record, {
-              ...row,
-              enabled,
-              disabledReason: null,
-              version: row.version + 1,
-              next: enabled ? next : row.next
-            })
-          }
+          write(record, Transitions.switched(record.row, enabled, next))
           return true
         })
       ),

@@ -1,4 +1,6 @@
 /** Schedules as MongoDB holds them. */
+import * as Struct from "effect/Struct"
+import { definition } from "../../internal/scheduleTransitions.js"
 import type { ObjectId } from "mongodb"
 import type { NewJob, PutSchedule, ScheduleDefinition, ScheduleRow, SkipReason } from "../../JobStorage.js"
 import { dateOf, millisOf } from "./document.js"
@@ -30,18 +32,9 @@ export interface ScheduleDocument extends Omit<ScheduleDefinition, "id"> {
   readonly fireId?: ObjectId
 }
 
-export const definitionOf = (schedule: PutSchedule): Omit<ScheduleDefinition, "id"> => ({
-  job: schedule.job,
-  queue: schedule.queue,
-  priority: schedule.priority,
-  payload: schedule.payload,
-  maxAttempts: schedule.maxAttempts,
-  uniqueKey: schedule.uniqueKey,
-  recurrence: schedule.recurrence,
-  missed: schedule.missed,
-  overlap: schedule.overlap,
-  jitter: schedule.jitter
-})
+/** The document's `_id` is the schedule's id. */
+export const definitionOf = (schedule: PutSchedule): Omit<ScheduleDefinition, "id"> =>
+  Struct.omit(definition(schedule), "id")
 
 export const fresh = (schedule: PutSchedule): Omit<ScheduleDocument, "_id"> => ({
   ...definitionOf(schedule),

@@ -1,19 +1,11 @@
 import * as Effect from "effect/Effect"
 import type { AnyBulkWriteOperation, Document, ObjectId } from "mongodb"
+import { leadsTo } from "../../internal/transitions.js"
 import type { Outcome, Service, State } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { bulk, mark, run } from "./db.js"
 import type { JobDocument } from "./document.js"
 import { dueAt, type Now } from "./time.js"
-
-const leadsTo: { readonly [To in Outcome["to"]]: ReadonlyArray<State> } = {
-  complete: ["completed"],
-  fail: ["failed"],
-  cancel: ["cancelled"],
-  retry: ["scheduled", "pending", "cancelled"],
-  snooze: ["scheduled", "pending", "cancelled"],
-  release: ["scheduled", "pending", "cancelled"]
-}
 
 const idle = { owner: null, leaseUntil: null } as const
 
@@ -89,6 +81,6 @@ export const settle =
             const sent = first.get(keyOf(outcome)) === outcome && row.token === outcome.token
             if (sent && row.changeId?.equals(changeId) === true) return true
             // the same outcome again, after a lost reply; a token of 0 was never given to anyone
-            return row.token === outcome.token && row.token > 0 && leadsTo[outcome.to].includes(row.state)
+            return row.token === outcome.token && row.token > 0 && leadsTo(outcome.to, row.state)
           })
         })

@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Document } from "mongodb"
+import * as Retention from "../../internal/retention.js"
 import type { StorageError } from "../../JobError.js"
 import type { Service, SweepRequest } from "../../JobStorage.js"
 import type { Db } from "./db.js"
@@ -7,49 +8,26 @@ import { run } from "./db.js"
 import { oldest } from "./oldest.js"
 import { passed, whole } from "./time.js"
 
-const finishedStates = ["completed", "failed", "cancelled"] as const
-
-type Finished = (typeof finishedStates)[number]
-
-const removeOld = (
-  db: Db,
-  operation: string,
-  state: Finished,
-  age: number,
-  limit: number
-): Effect.Effect<number, StorageError> =>
-  limit <= 0
-    ? Effect.succeed(0)
-    : Effect.gen(function* () {
-        const now = yield* db.now
-        const filter = { active: false, state }
-        const { ids } = yield* oldest(db, operation, { filter, field: "finishedAt", age: whole(age), now, limit })
-        if (ids.length === 0) return 0
-        const old = { $expr: { $lte: [{ $add: ["$finishedAt", whole(age)] }, now] } }
-        const { deletedCount } = yield* run(operation, () =>
-          db.jobs.deleteMany({ _id: { $in: ids }, ...filter, ...old })
-        )
-        return deletedCount
-      })
-
-const removeAll = (
-  db: Db,
-  operation: string,
-  work: ReadonlyArray<{ readonly state: Finished; readonly age: number }>,
-  limit: number
-) =>
-  Effect.reduce(work, 0, (removed, { age, state }) =>
-    Effect.map(removeOld(db, operation, state, age, limit - removed), (count) => removed + count)
-  )
+const removeOld =
+  (db: Db, operation: string) =>
+  ({ age, state }: Retention.Old, limit: number): Effect.Effect<number, StorageError> =>
+    Effect.gen(function* () {
+      const now = yield* db.now
+      const filter = { active: false, state }
+      const { ids } = yield* oldest(db, operation, { filter, field: "finishedAt", age: whole(age), now, limit })
+      if (ids.length === 0) return 0
+      const old = { $expr: { $lte: [{ $add: ["$finishedAt", whole(age)] }, now] } }
+      const { deletedCount } = yield* run(operation, () => db.jobs.deleteMany({ _id: { $in: ids }, ...filter, ...old }))
+      return deletedCount
+    })
 
 export const prune =
   (db: Db): Service["prune"] =>
   (states, age, limit) =>
-    removeAll(
-      db,
-      "prune",
+    Retention.removeAll(
       states.map((state) => ({ state, age })),
-      limit
+      limit,
+      removeOld(db, "prune")
     )
 
 /** Expired leases: first those that end the job, then the others go back to pending. */
@@ -94,10 +72,7 @@ export const sweep =
   (request) =>
     Effect.gen(function* () {
       const leases = yield* rescue(db, request)
-      const work = finishedStates.flatMap((state) => {
-        const age = request.retention[state]
-        return age === undefined ? [] : [{ state, age }]
-      })
-      const removed = yield* removeAll(db, "sweep", work, request.limit)
+      const work = Retention.due(request.retention)
+      const removed = yield* Retention.removeAll(work, request.limit, removeOld(db, "sweep"))
       return { ...leases, removed }
     })

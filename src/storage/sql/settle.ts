@@ -1,6 +1,7 @@
 import * as Effect from "effect/Effect"
 import type { SqlError } from "@effect/sql/SqlError"
 import type { StorageError } from "../../JobError.js"
+import { leadsTo } from "../../internal/transitions.js"
 import type { Outcome, Service, State } from "../../JobStorage.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
@@ -21,17 +22,6 @@ const bodyOf = (outcome: Outcome): string | null => {
     default:
       return null
   }
-}
-
-const waiting: ReadonlyArray<State> = ["scheduled", "pending", "cancelled"]
-
-const leadsTo: { readonly [K in Outcome["to"]]: ReadonlyArray<State> } = {
-  complete: ["completed"],
-  fail: ["failed"],
-  cancel: ["cancelled"],
-  retry: waiting,
-  snooze: waiting,
-  release: waiting
 }
 
 const key = (id: string, token: Big): string => `${token} ${id}`
@@ -118,49 +108,37 @@ WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   })
 }
 
-const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
-  const distinct = new Set(outcomes.map((outcome) => outcome.id)).size === outcomes.length
-  return Effect.flatMap(distinct ? update(db, outcomes) : Effect.succeed([]), (rows) =>
-    // the usual case: each hold once, and all of them good
-    distinct && rows.length === outcomes.length
-      ? Effect.succeed(outcomes.map(() => true))
-      : judged(db, outcomes, distinct ? rows : undefined)
-  )
+/** Of several outcomes for one hold the first is sent; the others are judged as repeats. */
+const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> => {
+  if (new Set(outcomes.map((outcome) => outcome.id)).size === outcomes.length) return outcomes
+  const first = new Map<string, Outcome>()
+  for (const outcome of outcomes) {
+    const hold = key(outcome.id, outcome.token)
+    if (!first.has(hold)) first.set(hold, outcome)
+  }
+  return [...first.values()]
 }
 
-const judged = (
-  db: Db,
-  outcomes: ReadonlyArray<Outcome>,
-  updated: ReadonlyArray<{ readonly id: string; readonly token: Big }> | undefined
-) =>
+const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
   Effect.gen(function* () {
-    // of several outcomes for one hold the first wins; the others are judged as repeats
-    const first = new Map<string, Outcome>()
-    for (const outcome of outcomes) {
-      const hold = key(outcome.id, outcome.token)
-      if (!first.has(hold)) first.set(hold, outcome)
-    }
-    const rows = updated ?? (yield* update(db, [...first.values()]))
+    const sent = firstOfEachHold(outcomes)
+    const rows = yield* update(db, sent)
+    // the usual case: each hold once, and all of them good
+    if (rows.length === outcomes.length) return outcomes.map(() => true)
     const applied = new Set(rows.map((row) => key(row.id, row.token)))
-    const open = outcomes.filter((outcome) => {
-      const hold = key(outcome.id, outcome.token)
-      return !applied.has(hold) || first.get(hold) !== outcome
-    })
-    const states = new Map<string, State>()
-    if (open.length > 0) {
-      const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
+    const accepted = new Set(sent.filter((outcome) => applied.has(key(outcome.id, outcome.token))))
+    const open = outcomes.filter((outcome) => !accepted.has(outcome))
+    const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
   id, token, state FROM ${db.jobs} WHERE ${db.among(
     "id",
     open.map((outcome) => outcome.id)
   )} ${db.latest}`
-      for (const row of found) states.set(key(row.id, row.token), row.state)
-    }
+    const states = new Map(found.map((row) => [key(row.id, row.token), row.state]))
     return outcomes.map((outcome) => {
-      const hold = key(outcome.id, outcome.token)
-      if (applied.has(hold) && first.get(hold) === outcome) return true
-      const state = states.get(hold)
+      if (accepted.has(outcome)) return true
+      const state = states.get(key(outcome.id, outcome.token))
       // a token of 0 was never given to anyone
-      return outcome.token > 0 && state !== undefined && leadsTo[outcome.to].includes(state)
+      return outcome.token > 0 && state !== undefined && leadsTo(outcome.to, state)
     })
   })
 

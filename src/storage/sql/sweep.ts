@@ -1,46 +1,35 @@
 import * as Effect from "effect/Effect"
+import * as Retention from "../../internal/retention.js"
+import type { StorageError } from "../../JobError.js"
 import type { Service, State } from "../../JobStorage.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 
-type Finished = "completed" | "failed" | "cancelled"
-
-const removeOld = (db: Db, operation: string, state: Finished, age: number, limit: number) =>
-  limit <= 0
-    ? Effect.succeed(0)
-    : db
-        .run(
-          operation,
-          Effect.flatMap(db.now, (now) =>
-            Change.remove(db, {
-              table: db.jobs,
-              pick: db.sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_finished")}
+const removeOld =
+  (db: Db, operation: string) =>
+  ({ age, state }: Retention.Old, limit: number): Effect.Effect<number, StorageError> =>
+    db
+      .run(
+        operation,
+        Effect.flatMap(db.now, (now) =>
+          Change.remove(db, {
+            table: db.jobs,
+            pick: db.sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_finished")}
   WHERE ${db.finishedState} = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - ${db.cast(whole(age), "bigint")}
   ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`
-            })
-          )
+          })
         )
-        .pipe(Effect.map((rows) => rows.length))
-
-const removeAll = (
-  db: Db,
-  operation: string,
-  work: ReadonlyArray<{ readonly state: Finished; readonly age: number }>,
-  limit: number
-) =>
-  Effect.reduce(work, 0, (removed, { age, state }) =>
-    Effect.map(removeOld(db, operation, state, age, limit - removed), (count) => removed + count)
-  )
+      )
+      .pipe(Effect.map((rows) => rows.length))
 
 export const prune =
   (db: Db): Service["prune"] =>
   (states, age, limit) =>
-    removeAll(
-      db,
-      "prune",
+    Retention.removeAll(
       states.map((state) => ({ state, age })),
-      limit
+      limit,
+      removeOld(db, "prune")
     )
 
 export const sweep =
@@ -66,11 +55,7 @@ export const sweep =
         )
       )
       const rescued = rows.filter((row) => row.state === "pending").length
-      const states: ReadonlyArray<Finished> = ["completed", "failed", "cancelled"]
-      const work = states.flatMap((state) => {
-        const age = request.retention[state]
-        return age === undefined ? [] : [{ state, age }]
-      })
-      const removed = yield* removeAll(db, "sweep", work, request.limit)
+      const work = Retention.due(request.retention)
+      const removed = yield* Retention.removeAll(work, request.limit, removeOld(db, "sweep"))
       return { rescued, ended: rows.length - rescued, removed }
     })

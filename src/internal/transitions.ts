@@ -1,5 +1,15 @@
-/** The edges of the state graph as functions of a row: what it becomes, or nothing when it stays. */
-import type { ClaimedJob, ClaimRequest, Due, JobRow, NewJob, Outcome, State, SweepRequest } from "../../JobStorage.js"
+/** The edges of the state graph as functions of a row, for storages that change whole rows; and which rows a filter means. */
+import type {
+  ClaimedJob,
+  ClaimRequest,
+  Due,
+  Filter,
+  JobRow,
+  NewJob,
+  Outcome,
+  State,
+  SweepRequest
+} from "../JobStorage.js"
 
 export type Finished = "completed" | "failed" | "cancelled"
 
@@ -26,6 +36,7 @@ const dueAt = (due: Due, now: number): Pick<JobRow, "runAt" | "state"> => {
 export const fresh = ({ due, ...job }: NewJob, now: number): JobRow => ({
   ...job,
   ...dueAt(due, now),
+  tags: [...job.tags],
   attempt: 0,
   crashes: 0,
   generation: 1,
@@ -128,3 +139,14 @@ export const rerun = (row: JobRow, now: number): JobRow => ({
 })
 
 export const rescheduled = (row: JobRow, due: Due, now: number): JobRow => ({ ...row, ...dueAt(due, now) })
+
+export const within = <A>(values: ReadonlyArray<A> | undefined, value: A): boolean =>
+  values === undefined || values.includes(value)
+
+export const matches = (filter: Filter, row: JobRow): boolean =>
+  within(filter.states, row.state) &&
+  within(filter.queues, row.queue) &&
+  within(filter.names, row.name) &&
+  (filter.tag === undefined || row.tags.includes(filter.tag)) &&
+  (filter.from === undefined || row.enqueuedAt >= filter.from) &&
+  (filter.until === undefined || row.enqueuedAt < filter.until)
