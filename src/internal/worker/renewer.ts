@@ -17,13 +17,14 @@ export const make = (
 ): { readonly turn: Effect.Effect<void, StorageError | Cause.TimeoutException> } => {
   const third = settings.lease / 3
 
-  const lose = (entry: Held): Effect.Effect<void> => (entry.reason !== undefined ? Effect.void : loseNow(entry))
-
-  const loseNow = (entry: Held): Effect.Effect<void> =>
+  const lose = (entry: Held): Effect.Effect<void> =>
     Effect.logWarning("dbjobq: lease lost, the job is interrupted").pipe(
       Effect.annotateLogs({ job: entry.row.name, jobId: entry.row.id, attempt: entry.row.attempt }),
       Effect.zipRight(metrics.leaseLost),
-      Effect.zipRight(Effect.sync(() => holds.interrupt(entry, "lost")))
+      Effect.zipRight(Effect.sync(() => holds.interrupt(entry, "lost"))),
+      // a handler may take long to let go of what it was told already
+      Effect.when(() => entry.reason === undefined),
+      Effect.asVoid
     )
 
   const renew = Effect.gen(function* () {
