@@ -34,6 +34,27 @@ describe("Recurrence.every", () => {
     }
   })
 
+  it("keeps its grid exactly, however far the anchor is and however long the period", () => {
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.integer({ min: 1_000, max: 8_640_000_000_000_000 }),
+        FastCheck.date({ noInvalidDate: true }),
+        FastCheck.date({ noInvalidDate: true }),
+        (period, anchor, after) => {
+          const next = Recurrence.next(Recurrence.every(period, { anchor }), after)
+          const exact = BigInt(period)
+          const since = (BigInt(after.getTime()) - BigInt(anchor.getTime())) % exact
+          const expected = BigInt(after.getTime()) + exact - (since < 0n ? since + exact : since)
+          assert.strictEqual(
+            Option.getOrUndefined(Option.map(next, ({ epochMillis }) => BigInt(epochMillis))),
+            expected <= 8_640_000_000_000_000n ? expected : undefined
+          )
+        }
+      ),
+      { numRuns: 1_000 }
+    )
+  })
+
   it("refuses durations under a second, endless ones and broken milliseconds, and impossible anchors", () => {
     const inputs = ["999 millis", "-5 seconds", Duration.infinity, Number.NaN, 0, 1500.5, Duration.zero] as const
     for (const input of inputs) assert.throws(() => Recurrence.every(input), JobError.InvalidOption, /^duration: /)
