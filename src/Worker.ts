@@ -76,7 +76,7 @@ export interface RunningJob {
 export interface Status {
   /** This incarnation's name in the `owner` column: new at every start of a process. */
   readonly id: string
-  readonly state: "running" | "paused" | "stopped"
+  readonly state: "running" | "paused" | "stopping" | "stopped"
   readonly running: ReadonlyArray<RunningJob>
   /** Claimed and waiting for a free slot. */
   readonly buffered: number
@@ -152,7 +152,7 @@ export const make = <
     const parent = yield* Effect.scope
     const lock = yield* Effect.makeSemaphore(1)
     let paused = false
-    let current: { readonly engine: Engine.Engine; readonly scope: Scope.CloseableScope } | undefined
+    let current: { readonly engine: Engine.Engine; readonly scope: Scope.CloseableScope; stopping: boolean } | undefined
 
     // jobs must not run inside a transaction that whoever starts the worker has open
     const transactional = yield* Effect.serviceOption(Transactional)
@@ -166,8 +166,21 @@ export const make = <
             if (current !== undefined) return
             const scope = yield* Scope.fork(parent, { _tag: "Sequential" })
             const engine = yield* Scope.extend(Engine.make(storage, settings, handlers, id, paused), scope)
-            yield* Scope.addFinalizer(scope, engine.shutdown)
-            current = { engine, scope }
+            const started = { engine, scope, stopping: false }
+            current = started
+            // run at once when the worker's own scope is closed already
+            yield* Scope.addFinalizer(
+              scope,
+              Effect.suspend(() => {
+                started.stopping = true
+                return Effect.ensuring(
+                  engine.shutdown,
+                  Effect.sync(() => {
+                    current = undefined
+                  })
+                )
+              })
+            )
           })
         )
       )
@@ -175,11 +188,7 @@ export const make = <
 
     const stop = lock.withPermits(1)(
       Effect.uninterruptible(
-        Effect.suspend(() => {
-          const stopped = current
-          current = undefined
-          return stopped === undefined ? Effect.void : Scope.close(stopped.scope, Exit.void)
-        })
+        Effect.suspend(() => (current === undefined ? Effect.void : Scope.close(current.scope, Exit.void)))
       )
     )
 
@@ -199,7 +208,7 @@ export const make = <
       awaitIdle: Effect.suspend(() => current?.engine.awaitIdle ?? Effect.void),
       status: Effect.sync(() => ({
         id,
-        state: current === undefined ? "stopped" : paused ? "paused" : "running",
+        state: current === undefined ? "stopped" : current.stopping ? "stopping" : paused ? "paused" : "running",
         running: (current?.engine.running() ?? []).map(({ row, startedAt }) => ({
           id: row.id,
           name: row.name,

@@ -103,13 +103,23 @@ export const make = <A, S, E, R, Current>({
   const encodeError = ParseResult.encode(error)
 
   const failed = (row: ClaimedJob, stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
-    const final =
-      row.attempt >= row.maxAttempts || (stored.kind === "fail" && typed !== undefined && retryWhile?.(typed) === false)
-    if (final) return Effect.succeed({ _tag: "Failure", failure: stored, retryIn: undefined })
     const input = { kind: stored.kind, name: stored.name, message: stored.message, error: typed }
+    const retryIn = Effect.suspend(() => {
+      const wanted = stored.kind !== "fail" || typed === undefined || retryWhile?.(typed) !== false
+      if (!wanted) return Effect.succeed(undefined)
+      return schedule === undefined ? Backoff.standard(row.attempt) : Backoff.replay(schedule, row.attempt, input)
+    })
     return Effect.map(
-      schedule === undefined ? Backoff.standard(row.attempt) : Backoff.replay(schedule, row.attempt, input),
-      (retryIn) => ({ _tag: "Failure", failure: stored, retryIn })
+      row.attempt >= row.maxAttempts
+        ? Effect.succeed(undefined)
+        : // a mistake in the rule must not cost the job its attempts
+          Effect.catchAllDefect(retryIn, () =>
+            Effect.zipRight(
+              Effect.logError("dbjobq: the job's own retry rule threw; the default backoff stands in for it"),
+              Backoff.standard(row.attempt)
+            )
+          ),
+      (delay) => ({ _tag: "Failure", failure: stored, retryIn: delay })
     )
   }
 

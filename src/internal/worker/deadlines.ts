@@ -1,8 +1,9 @@
-/** Interrupts attempts that outlast their job's timeout: one timer for all running jobs, not one for each. */
-import * as Clock from "effect/Clock"
+/** Ends attempts that outlast their job's timeout or their lease: one timer for all held jobs, not one for each. */
 import * as Effect from "effect/Effect"
+import * as metrics from "../metrics.js"
 import type { Held, Holds } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
+import * as Monotonic from "./monotonic.js"
 import * as Signal from "./signal.js"
 
 export interface Deadlines {
@@ -11,35 +12,55 @@ export interface Deadlines {
   readonly turn: Effect.Effect<void>
 }
 
-const deadlineOf = (entry: Held): number =>
+const never = Number.POSITIVE_INFINITY
+
+const timeoutOf = (entry: Held): number =>
   entry.phase === "running" && entry.reason === undefined && entry.handler.job.timeout !== undefined
     ? entry.startedAt + entry.handler.job.timeout
-    : Number.POSITIVE_INFINITY
+    : never
+
+const leaseOf = (entry: Held): number =>
+  entry.phase !== "settling" && entry.reason === undefined ? entry.leaseEnd : never
+
+/** A storage that does not answer must not keep a job running past its lease. */
+export const lose = (holds: Holds, entry: Held): Effect.Effect<void> =>
+  Effect.logWarning("dbjobq: lease lost, the job is interrupted").pipe(
+    Effect.annotateLogs({ job: entry.row.name, jobId: entry.row.id, attempt: entry.row.attempt }),
+    Effect.zipRight(metrics.leaseLost),
+    Effect.zipRight(Effect.sync(() => holds.interrupt(entry, "lost"))),
+    // a handler may take long to let go of what it was told already
+    Effect.when(() => entry.reason === undefined),
+    Effect.asVoid
+  )
 
 export const make = (holds: Holds): Effect.Effect<Deadlines> =>
   Effect.map(Signal.make, (sooner) => {
     // never later than the earliest deadline; too early only costs a look
-    let next = Number.POSITIVE_INFINITY
+    let next = never
+
+    // not begun, so handing it back may spare it the crash that a sweep would count
+    const expire = (entry: Held): Effect.Effect<void> =>
+      entry.phase === "buffered" ? Effect.sync(() => holds.interrupt(entry, "shutdown")) : lose(holds, entry)
 
     const turn = Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Monotonic.now
       if (next <= now) {
-        next = Number.POSITIVE_INFINITY
-        for (const entry of holds.byId.values()) {
-          const deadline = deadlineOf(entry)
-          if (deadline <= now) holds.interrupt(entry, "timeout")
-          else next = Math.min(next, deadline)
+        next = never
+        for (const entry of [...holds.byId.values()]) {
+          if (leaseOf(entry) <= now) yield* expire(entry)
+          else if (timeoutOf(entry) <= now) holds.interrupt(entry, "timeout")
+          else next = Math.min(next, leaseOf(entry), timeoutOf(entry))
         }
       }
       const wait = next - now
-      yield* wait === Number.POSITIVE_INFINITY
+      yield* wait === never
         ? sooner.wait
-        : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(wait, longestSleep)))
+        : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(Math.ceil(wait), longestSleep)))
     })
 
     return {
       watch: (entry) => {
-        const deadline = deadlineOf(entry)
+        const deadline = Math.min(leaseOf(entry), timeoutOf(entry))
         if (deadline >= next) return
         next = deadline
         sooner.raise()

@@ -5,6 +5,8 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import type { HandlerService } from "../../Job.js"
 import type { Service } from "../../JobStorage.js"
+import * as Bounded from "./bounded.js"
+import * as Deadlines from "./deadlines.js"
 import * as Fetcher from "./fetcher.js"
 import * as Holds from "./holds.js"
 import * as Listener from "./listener.js"
@@ -44,34 +46,38 @@ export const make = (
 ): Effect.Effect<Engine, never, Scope.Scope> =>
   Effect.gen(function* () {
     const holds = yield* Holds.make(settings, paused)
-    const runner = yield* Runner.make(storage, settings, holds)
-    const fetcher = Fetcher.make(storage, settings, holds, handlers, owner)
-    const settler = Settler.make(storage, holds)
+    const deadlines = yield* Deadlines.make(holds)
+    const runner = yield* Runner.make(storage, settings, holds, deadlines)
+    const bounded = Bounded.make(storage, settings.lease)
+    const fetcher = Fetcher.make(bounded, settings, holds, deadlines, handlers, owner)
+    const settler = Settler.make(bounded, holds)
     const renewer = Renewer.make(storage, settings, holds)
-    const sweeper = Sweeper.make(storage, settings, holds, fetcher.wake)
+    const sweeper = Sweeper.make(bounded, settings, holds, fetcher.wake)
     const wake = yield* Signal.make
-    const scheduler = Scheduler.make(storage, {
+    const scheduling = Loop.make("scheduler")
+    const scheduler = Scheduler.make(bounded, {
       pollInterval: settings.schedulePollInterval,
       wake,
-      fired: fetcher.wake
+      fired: fetcher.wake,
+      report: scheduling.report
     })
-    const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: wake.raise })
 
     const health = new Map<string, () => Loop.Health>()
     const fork = <A>(effect: Effect.Effect<A>) => Effect.forkScoped(Effect.interruptible(effect))
-    const loop = <E>(name: string, { turn }: { readonly turn: Effect.Effect<void, E> }) => {
-      const made = Loop.make(name)
+    const loop = <E>(name: string, { turn }: { readonly turn: Effect.Effect<void, E> }, made = Loop.make(name)) => {
       health.set(name, made.health)
       return fork(made.run(turn))
     }
+    const listening = Loop.make("listener")
+    const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: wake.raise }, listening.report(undefined))
 
     const keeping = [yield* loop("settler", settler), yield* loop("renewer", renewer)]
     const starting = yield* loop("runner", runner)
-    const timing = yield* loop("deadlines", runner.deadlines)
+    const timing = yield* loop("deadlines", deadlines)
     const claiming = [
-      yield* loop("listener", listener),
+      yield* loop("listener", listener, listening),
       yield* loop("fetcher", fetcher),
-      yield* loop("scheduler", scheduler),
+      yield* loop("scheduler", scheduler, scheduling),
       yield* loop("sweeper", sweeper)
     ]
 

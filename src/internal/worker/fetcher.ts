@@ -1,17 +1,18 @@
 /** Claims due jobs into the buffers: when there is room, when woken, and at growing intervals while idle. */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { HandlerService } from "../../Job.js"
 import type { StorageError } from "../../JobError.js"
 import type { Service } from "../../JobStorage.js"
 import type { Holds, Lane } from "./holds.js"
+import type { Deadlines } from "./deadlines.js"
 import { longestSleep } from "./longestSleep.js"
+import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
 
 const promoteBatch = 1_000
-/** A batch used up within this many milliseconds is worth a larger one; one that lasted `slow` a smaller. */
-const fast = 250
+/** What is claimed ahead should last about this long, in milliseconds; when it lasts longer than `slow`, less is. */
+const ahead = 250
 const slow = 1_000
 export interface Fetcher {
   readonly turn: Effect.Effect<void, StorageError>
@@ -26,6 +27,7 @@ export const make = (
   storage: Service,
   settings: Settings,
   holds: Holds,
+  deadlines: Deadlines,
   handlers: ReadonlyMap<string, HandlerService>,
   owner: string
 ): Fetcher => {
@@ -38,6 +40,7 @@ export const make = (
   /** When the next scheduled job is due, as far as this worker knows. */
   let nextDue = Number.POSITIVE_INFINITY
   let waiters: Array<Deferred.Deferred<void>> = []
+  let stopped = false
 
   const answer = (asked: ReadonlyArray<Deferred.Deferred<void>>) =>
     Effect.suspend(() => {
@@ -47,10 +50,12 @@ export const make = (
 
   const claim = (lane: Lane): Effect.Effect<number, StorageError> =>
     Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis
-      if (lane.more && lane.claimedAt > 0) {
-        const lasted = now - lane.claimedAt
-        if (lasted < fast) lane.ahead = Math.min(settings.prefetch, Math.max(lane.limit, lane.ahead * 4))
+      const now = yield* Monotonic.now
+      if (lane.more && lane.claimed > 0) {
+        const lasted = Math.max(1, now - lane.claimedAt)
+        // no more than tenfold at once: the first few jobs may not be like the others
+        if (lasted < ahead)
+          lane.ahead = Math.min(settings.prefetch, Math.ceil(lane.claimed * Math.min(10, ahead / lasted)))
         else if (lasted > slow) lane.ahead = Math.floor(lane.ahead / 2)
       }
       const limit = holds.room(lane)
@@ -69,9 +74,10 @@ export const make = (
         lease: settings.lease
       })
       lane.more = rows.length === limit
+      lane.claimed = rows.length
       for (const row of rows) {
         const handler = handlers.get(row.name)
-        if (handler !== undefined) holds.accept(lane, row, handler, now + settings.lease)
+        if (handler !== undefined) deadlines.watch(holds.accept(lane, row, handler, now + settings.lease))
       }
       return rows.length
     })
@@ -85,7 +91,7 @@ export const make = (
 
   /** Scheduled jobs that have come due become pending; answers whether there may be more. */
   const promote = Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* Monotonic.now
     if (!woken && now < nextDue && now - lookedAt < settings.pollInterval) return false
     woken = false
     const { nextIn, promoted } = yield* Effect.tapError(storage.promote(promoteBatch), () =>
@@ -106,9 +112,10 @@ export const make = (
 
   const look = Effect.gen(function* () {
     const asked = waiters
-    if (asked.length > 0) woken = true
+    // whoever waits for idleness must not miss what has come due since, but only the last look answers them
+    if (asked.length > 0 && holds.byId.size === 0) woken = true
     const more = yield* promote
-    const looked = yield* Clock.currentTimeMillis
+    const looked = yield* Monotonic.now
     for (const lane of holds.lanes) giveBack(lane, looked)
     const empty = holds.byId.size === 0
     let claimed = 0
@@ -122,9 +129,9 @@ export const make = (
     }
     if (more) return
     if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(asked)
-    const ahead = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
-    const now = yield* Clock.currentTimeMillis
-    const wait = Math.max(1, Math.min(told && !ahead ? longestSleep : poll, nextDue - now))
+    const waiting = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
+    const now = yield* Monotonic.now
+    const wait = Math.max(1, Math.min(told && !waiting ? longestSleep : poll, Math.ceil(nextDue - now)))
     const event = yield* Effect.raceFirst(
       Effect.as(waiters.length > 0 ? Effect.race(signals.fetch.wait, signals.empty.wait) : signals.fetch.wait, true),
       Effect.as(Effect.sleep(wait), false)
@@ -142,10 +149,19 @@ export const make = (
       signals.fetch.raise()
     },
     awaitIdle: Effect.flatMap(Deferred.make<void>(), (waiter) => {
+      if (stopped) return Effect.void
       waiters.push(waiter)
       signals.fetch.raise()
-      return Deferred.await(waiter)
+      return Effect.ensuring(
+        Deferred.await(waiter),
+        Effect.sync(() => {
+          waiters = waiters.filter((other) => other !== waiter)
+        })
+      )
     }),
-    stop: Effect.suspend(() => answer(waiters))
+    stop: Effect.suspend(() => {
+      stopped = true
+      return answer(waiters)
+    })
   }
 }

@@ -16,8 +16,9 @@ export interface Held {
   fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
   /** Why the worker ended the attempt, when it did. */
   reason: Reason | undefined
-  /** When the lease ends by this process's own clock, counted from before the call that granted it. */
+  /** When the lease ends by this process's own clock (see monotonic.ts), counted from before the call that granted it. */
   leaseEnd: number
+  /** By the same clock. */
   startedAt: number
   /** The storage will not take its outcome: no longer renewed, and let go when the lease ends. */
   refused: boolean
@@ -30,10 +31,12 @@ export interface Lane {
   readonly limit: number
   readonly buffer: Array<Held>
   running: number
-  /** Claim-ahead: grows while a batch is used up fast, shrinks while it is not. */
+  /** How many jobs to hold beyond the free slots: more while batches are used up fast, fewer while they are not. */
   ahead: number
   /** The last claim brought all that was asked for. */
   more: boolean
+  /** Of the last claim: how many jobs it brought, and when it was sent. */
+  claimed: number
   claimedAt: number
 }
 
@@ -65,7 +68,7 @@ export interface Holds {
     /** Nothing is held any more. */
     readonly empty: Signal.Signal
   }
-  readonly accept: (lane: Lane, row: ClaimedJob, handler: HandlerService, leaseEnd: number) => void
+  readonly accept: (lane: Lane, row: ClaimedJob, handler: HandlerService, leaseEnd: number) => Held
   readonly started: (entry: Held, now: number) => void
   /** The attempt of a running entry is over; undefined: nothing to record. */
   readonly ended: (entry: Held, outcome: Outcome | undefined) => void
@@ -84,6 +87,7 @@ const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): Re
     running: 0,
     ahead: 0,
     more: true,
+    claimed: 0,
     claimedAt: 0
   })
   return [lane(concurrency), ...Array.from(queues, ([queue, limit]) => lane(limit, queue))]
@@ -147,6 +151,7 @@ export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> 
         }
         byId.set(row.id, entry)
         lane.buffer.push(entry)
+        return entry
       },
       started: (entry, now) => {
         entry.phase = "running"

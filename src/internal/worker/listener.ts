@@ -6,10 +6,14 @@ import type { Service, Wakeup } from "../../JobStorage.js"
 
 export const make = (
   storage: Service,
-  wake: { readonly [W in Wakeup]: () => void }
+  wake: { readonly [W in Wakeup]: () => void },
+  heard: Effect.Effect<void>
 ): { readonly turn: Effect.Effect<void, StorageError> } => ({
   turn: Effect.zipRight(
-    Stream.runForEach(storage.wakeups, (wakeup) => Effect.sync(() => wake[wakeup]())),
+    Stream.runForEach(storage.wakeups, (wakeup) => {
+      wake[wakeup]()
+      return heard
+    }),
     Effect.never
   )
 })

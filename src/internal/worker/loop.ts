@@ -11,13 +11,15 @@ export interface Health {
 
 export interface Loop {
   readonly health: () => Health
+  /** What is wrong although the turn goes on; undefined when it goes well, which a turn that never ends must say. */
+  readonly report: (problem: string | undefined) => Effect.Effect<void>
   /** Never ends by itself. `turn` is one round, which may wait. */
   readonly run: <E, R>(turn: Effect.Effect<void, E, R>) => Effect.Effect<never, never, R>
 }
 
 const backoff = Schedule.exponential("200 millis", 2).pipe(
   Schedule.jittered,
-  Schedule.union(Schedule.spaced("10 seconds"))
+  Schedule.union(Schedule.spaced("5 seconds"))
 )
 
 const describe = <E>(cause: Cause.Cause<E>): string => {
@@ -26,28 +28,38 @@ const describe = <E>(cause: Cause.Cause<E>): string => {
 }
 
 export const make = (name: string): Loop => {
-  let problem: string | undefined
+  let failure: string | undefined
+  let reported: string | undefined
+
+  const state = (next: { readonly failure: string | undefined; readonly reported: string | undefined }) =>
+    Effect.suspend(() => {
+      const before = failure ?? reported
+      const now = next.failure ?? next.reported
+      failure = next.failure
+      reported = next.reported
+      if (now === before) return Effect.void
+      return now === undefined
+        ? Effect.logInfo(`dbjobq ${name}: recovered`)
+        : Effect.logWarning(`dbjobq ${name}: ${now}; will keep trying`)
+    })
+
   return {
-    health: () => ({ ok: problem === undefined, problem }),
+    health: () => {
+      const problem = failure ?? reported
+      return { ok: problem === undefined, problem }
+    },
+    report: (problem) => state({ failure: undefined, reported: problem }),
     run: (turn) =>
       turn.pipe(
-        Effect.tap(() =>
-          Effect.suspend(() => {
-            if (problem === undefined) return Effect.void
-            problem = undefined
-            return Effect.logInfo(`dbjobq ${name}: recovered`)
-          })
+        Effect.zipLeft(
+          Effect.suspend(() => (failure === undefined ? Effect.void : state({ failure: undefined, reported })))
         ),
         Effect.forever,
         Effect.sandbox,
         Effect.tapError((cause) =>
-          Effect.suspend(() => {
-            if (Cause.isInterruptedOnly(cause)) return Effect.void
-            const now = describe(cause)
-            if (now === problem) return Effect.void
-            problem = now
-            return Effect.logWarning(`dbjobq ${name}: ${now}; will keep trying`)
-          })
+          Cause.isInterruptedOnly(cause)
+            ? Effect.void
+            : Effect.suspend(() => state({ failure: describe(cause), reported }))
         ),
         // a success in between starts the backoff anew
         Effect.retry(Schedule.resetAfter(backoff, "30 seconds")),

@@ -16,9 +16,10 @@ import type { Ended } from "../attempt.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import * as trace from "../trace.js"
-import * as Deadlines from "./deadlines.js"
+import type { Deadlines } from "./deadlines.js"
 import type { Held, Holds, Lane } from "./holds.js"
 import { before } from "./holds.js"
+import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
 
 /** Jobs started before other fibers get a turn. */
@@ -55,18 +56,16 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
   return found
 }
 
-export interface Runner {
-  readonly turn: Effect.Effect<void>
-  /** Interrupts the attempts that take too long. */
-  readonly deadlines: { readonly turn: Effect.Effect<void> }
-}
-
-export const make = (storage: Service, settings: Settings, holds: Holds): Effect.Effect<Runner> =>
+export const make = (
+  storage: Service,
+  settings: Settings,
+  holds: Holds,
+  deadlines: Deadlines
+): Effect.Effect<{ readonly turn: Effect.Effect<void> }> =>
   Effect.gen(function* () {
     // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
     const runtime = yield* Effect.interruptible(Effect.runtime<never>())
     const traced = yield* trace.isTraced
-    const deadlines = yield* Deadlines.make(holds)
     const durations = new Map<string, ReturnType<typeof metrics.attemptSeconds>>()
 
     const durationOf = (name: string) => {
@@ -105,7 +104,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
         })
 
       const ended = (how: Ended) => {
-        durationOf(row.name).unsafeUpdate((clock.unsafeCurrentTimeMillis() - now) / 1_000, [])
+        durationOf(row.name).unsafeUpdate((Monotonic.unsafeNow(clock) - now) / 1_000, [])
         if (how._tag === "Settled") {
           holds.recorded++
           metrics.unsafeSettled(row.name, "complete", 1)
@@ -150,16 +149,19 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
     const startable = (now: number): Held | undefined => {
       if (holds.running() >= settings.concurrency || holds.paused) return undefined
       for (;;) {
-        const entry = best(holds.lanes)?.buffer.shift()
+        const entry = best(holds.lanes)?.buffer[0]
         // it may run elsewhere already: never start on a lease that has ended
-        if (entry === undefined || entry.leaseEnd > now) return entry
-        holds.release(entry)
+        if (entry === undefined || entry.leaseEnd > now) {
+          entry?.lane.buffer.shift()
+          return entry
+        }
+        holds.interrupt(entry, "shutdown")
       }
     }
 
     const turn = Effect.gen(function* () {
       const clock = yield* Effect.clock
-      const now = clock.unsafeCurrentTimeMillis()
+      const now = Monotonic.unsafeNow(clock)
       let started = 0
       while (started < burst) {
         const entry = startable(now)
@@ -171,5 +173,5 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
       yield* started === burst ? Effect.yieldNow() : holds.signals.work.wait
     })
 
-    return { turn, deadlines }
+    return { turn }
   })

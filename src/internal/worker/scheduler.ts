@@ -14,6 +14,18 @@ const batch = 200
 const maxCached = 1_000
 /** Others were faster with all that was found, or the storage's view of what is due lags behind. */
 const staleWait = 100
+/** The storage refuses what is due, and may go on doing so. */
+const refusedWait = 5_000
+
+interface Tried {
+  readonly accepted: number
+  readonly refusals: ReadonlyArray<string>
+}
+
+const all = (tries: ReadonlyArray<Tried>): Tried => ({
+  accepted: tries.reduce((total, { accepted }) => total + accepted, 0),
+  refusals: tries.flatMap(({ refusals }) => refusals)
+})
 
 export interface Scheduler {
   /** Fires what is due, then waits for the next slot or for news. */
@@ -28,6 +40,8 @@ export const make = (
     readonly wake: Signal
     /** Called when jobs were inserted. */
     readonly fired: () => void
+    /** Told of what the storage refuses, or that it refuses nothing. */
+    readonly report: (problem: string | undefined) => Effect.Effect<void>
   }
 ): Scheduler => {
   const longest = storage.capabilities.wakeups === "exact" ? longestSleep : Math.min(longestSleep, options.pollInterval)
@@ -77,31 +91,34 @@ export const make = (
       return fired
     })
 
-  /** Answers how many fires were accepted. One that the storage refuses does not keep the others from firing. */
-  const fireAll = (fires: ReadonlyArray<Fire>): Effect.Effect<number, StorageError> =>
-    Effect.catchIf(
-      fireBatch(fires),
-      (error) => !error.isTransient && fires.length > 1,
-      () =>
-        Effect.gen(function* () {
-          const results = yield* Effect.forEach(fires, (fire) => Effect.either(fireBatch([fire])))
-          for (const result of results) if (Either.isLeft(result)) return yield* Effect.fail(result.left)
-          return results.reduce((sum, result) => sum + Either.getOrElse(result, () => 0), 0)
-        })
+  /** A refusal does not keep the other schedules from firing. */
+  const fireAll = (fires: ReadonlyArray<Fire>): Effect.Effect<Tried, StorageError> =>
+    Effect.catchAll(
+      Effect.map(fireBatch(fires), (accepted) => ({ accepted, refusals: [] })),
+      (error) => {
+        const [first, ...others] = fires
+        if (error.isTransient || first === undefined) return Effect.fail(error)
+        return others.length > 0
+          ? Effect.map(
+              Effect.forEach(fires, (fire) => fireAll([fire])),
+              all
+            )
+          : Effect.succeed({ accepted: 0, refusals: [`the storage refuses ${first.schedule}: ${error.message}`] })
+      }
     )
 
   const turn = Effect.gen(function* () {
     const { due, nextIn, now } = yield* storage.dueSchedules(batch)
     const since = yield* Clock.currentTimeMillis
     const fires = due.flatMap((row) => (row.next === null ? [] : [plan(row, row.next, now)]))
-    let accepted = 0
-    for (const part of parts(fires)) accepted += yield* fireAll(part)
-    const stale = accepted < fires.length
+    const { accepted, refusals } = all(yield* Effect.forEach(parts(fires), fireAll))
+    yield* options.report(refusals.length > 0 ? refusals.slice(0, 3).join("; ") : undefined)
+    const atMost = accepted + refusals.length < fires.length ? staleWait : refusals.length > 0 ? refusedWait : longest
     const slots = fires.flatMap((fire) => fire.next ?? [])
     const earliest = Math.min(now + (nextIn ?? longest), ...slots)
     const spent = (yield* Clock.currentTimeMillis) - since
     const more = due.length === batch && accepted > 0
-    const rest = more ? 0 : Math.min(earliest - now - spent, stale ? staleWait : longest)
+    const rest = more ? 0 : Math.min(earliest - now - spent, atMost)
     // whoever is raised meanwhile looks again at once
     if (rest > 0) yield* Effect.raceFirst(options.wake.wait, Effect.sleep(rest))
   })

@@ -4,15 +4,17 @@ import type { StorageError } from "../../JobError.js"
 import type { Outcome, Service } from "../../JobStorage.js"
 import * as metrics from "../metrics.js"
 import type { Held, Holds } from "./holds.js"
+import * as Monotonic from "./monotonic.js"
 
 const batch = 1_000
-/** How long an outcome that the storage refuses waits before it is offered again. */
-const pause = "1 second"
+/** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */
+const pause = 1_000
 
 export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Effect<void, StorageError> } => {
   // what is being flushed stays here until it is answered: a failed turn is repeated with the very same batch
   let flushing: Array<ReadonlyArray<Outcome>> = []
   let refused: ReadonlyArray<Outcome> = []
+  let offeredAt = 0
 
   const holderOf = (outcome: Outcome): Held | undefined => {
     const entry = holds.byId.get(outcome.id)
@@ -49,34 +51,39 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     Effect.flatMap(Effect.uninterruptible(storage.settle(outcomes)), (accepted) => answered(outcomes, accepted))
 
   /** A refusal for good must not hold up the neighbours: the batch is halved until the culprit stands alone. */
-  const isolate = (outcomes: ReadonlyArray<Outcome>, error: StorageError): Effect.Effect<void, StorageError> => {
-    if (error.isTransient) return Effect.fail(error)
-    flushing.pop()
-    if (outcomes.length > 1) {
-      const half = outcomes.length >> 1
-      flushing.push(outcomes.slice(half), outcomes.slice(0, half))
-      return Effect.void
-    }
-    refused = [...refused, ...outcomes]
-    for (const outcome of outcomes) {
-      const entry = holderOf(outcome)
-      if (entry !== undefined) entry.refused = true
-    }
-    return Effect.logError("dbjobq: the storage refuses an outcome; it is offered again until the lease ends").pipe(
-      Effect.annotateLogs({ jobId: outcomes[0]?.id, problem: error.message })
-    )
-  }
+  const isolate = (outcomes: ReadonlyArray<Outcome>, error: StorageError): Effect.Effect<void, StorageError> =>
+    Effect.gen(function* () {
+      if (error.isTransient) return yield* error
+      flushing.pop()
+      if (outcomes.length > 1) {
+        const half = outcomes.length >> 1
+        flushing.push(outcomes.slice(half), outcomes.slice(0, half))
+        return
+      }
+      refused = [...refused, ...outcomes]
+      offeredAt = yield* Monotonic.now
+      for (const outcome of outcomes) {
+        const entry = holderOf(outcome)
+        if (entry !== undefined) entry.refused = true
+      }
+      yield* Effect.logError("dbjobq: the storage refuses an outcome; it is offered again until the lease ends").pipe(
+        Effect.annotateLogs({ jobId: outcomes[0]?.id, problem: error.message })
+      )
+    })
 
+  /** Once each, apart from its neighbours, until its lease is over: then a sweep decides. */
   const offerAgain = Effect.gen(function* () {
-    yield* Effect.raceFirst(holds.signals.settle.wait, Effect.sleep(pause))
-    const [first, ...rest] = refused
-    refused = rest
-    if (first === undefined || holderOf(first) === undefined) return
-    yield* Effect.catchAll(settle([first]), () =>
-      Effect.sync(() => {
-        refused = [...refused, first]
-      })
-    )
+    const left = offeredAt + pause - (yield* Monotonic.now)
+    if (left > 0) yield* Effect.raceFirst(holds.signals.settle.wait, Effect.sleep(left))
+    const now = yield* Monotonic.now
+    if (now - offeredAt < pause) return
+    offeredAt = now
+    for (const outcome of refused) {
+      const entry = holderOf(outcome)
+      if (entry !== undefined && entry.leaseEnd <= now) holds.release(entry)
+      else if (entry !== undefined) yield* Effect.ignore(settle([outcome]))
+    }
+    refused = refused.filter((outcome) => holderOf(outcome) !== undefined)
   })
 
   return {

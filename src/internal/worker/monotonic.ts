@@ -1,0 +1,10 @@
+/**
+ * Milliseconds that pass evenly: leases and timeouts must not end, or go on, because someone set the wall clock. They
+ * have fractions: whoever sleeps to an instant rounds up, or wakes just before it.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+export const unsafeNow = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
+
+export const now: Effect.Effect<number> = Effect.map(Effect.clock, unsafeNow)

@@ -1,0 +1,192 @@
+/** The worker beside a storage that is away, mute or contrary. */
+import { assert, describe, it } from "@effect/vitest"
+import { Job, JobError, JobQueue, JobStorage, Worker } from "dbjobq"
+import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
+import {
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Option,
+  Ref,
+  Schedule,
+  Schema,
+  Scope,
+  Stream,
+  TestClock
+} from "effect"
+
+const Send = Job.make("Send", { payload: { to: Schema.String }, success: Schema.String })
+
+/** MemoryStorage with some operations replaced, for the worker only. */
+const altered = (change: (real: JobStorage.Service) => Partial<JobStorage.Service>) =>
+  Effect.updateService(JobStorage.JobStorage, (real) => ({ ...real, ...change(real) }))
+
+const services = JobQueue.layer.pipe(Layer.provideMerge(MemoryStorage.layer))
+const away = new JobError.StorageError({ operation: "renew", message: "renew: away", isTransient: true })
+const idle = Effect.succeed({ rescued: 0, ended: 0, removed: 0 })
+
+describe("a storage that does not answer", () => {
+  it.scopedLive("holds no loop up: the call fails in a lease's time, is made again, and health says so meanwhile", () =>
+    Effect.gen(function* () {
+      const asked = yield* Ref.make(0)
+      const worker = yield* Worker.make([Send], { lease: "1 second" }).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        altered((real) => ({
+          settle: (outcomes) =>
+            Effect.flatMap(
+              Ref.updateAndGet(asked, (n) => n + 1),
+              (n) => (n === 1 ? Effect.never : real.settle(outcomes))
+            ),
+          // a sweep would put the job back first
+          sweep: () => idle
+        }))
+      )
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* Effect.repeat(worker.status, {
+        until: ({ health }) => health.settler?.ok === false,
+        schedule: Schedule.spaced(5)
+      })
+      assert.match((yield* worker.status).health.settler?.problem ?? "", /no answer within 1000 ms/)
+      assert.strictEqual(yield* JobQueue.join(Send, id), "ada")
+      yield* Effect.repeat(worker.status, {
+        until: ({ health }) => health.settler?.ok === true,
+        schedule: Schedule.spaced(5)
+      })
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("no attempt outlives its lease: it is interrupted when the lease ends, not when the renewal gives up", () =>
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<void>()
+      yield* Worker.make([Send], { lease: "30 seconds" }).pipe(
+        Effect.provide(Send.toLayer(() => Effect.onInterrupt(Effect.never, () => Deferred.succeed(ended, undefined)))),
+        altered(() => ({ renew: () => away, sweep: () => idle }))
+      )
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* TestClock.adjust("29999 millis")
+      assert.isFalse(yield* Deferred.isDone(ended))
+      yield* TestClock.adjust("1 millis")
+      assert.isTrue(yield* Deferred.isDone(ended))
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a renewal that failed is tried again well before the lease ends", () =>
+    Effect.gen(function* () {
+      const until = yield* Ref.make(0)
+      const worker = yield* Worker.make([Send], { lease: "30 seconds" }).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.as(Effect.sleep("5 minutes"), to))),
+        altered((real) => ({
+          // away from the first renewal on, until shortly before the lease ends
+          renew: (holds, lease) =>
+            Effect.clockWith((clock) =>
+              Effect.flatMap(Ref.get(until), (back) =>
+                clock.unsafeCurrentTimeMillis() < back ? away : real.renew(holds, lease)
+              )
+            )
+        }))
+      )
+      yield* Ref.set(until, 24_000)
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* TestClock.adjust("15 seconds")
+      assert.isFalse((yield* worker.status).health.renewer?.ok)
+      yield* TestClock.adjust("5 minutes")
+      assert.isTrue((yield* worker.status).health.renewer?.ok)
+      const { attempt, crashes, state } = yield* JobQueue.get(id)
+      assert.deepStrictEqual({ attempt, crashes, state }, { attempt: 1, crashes: 0, state: "completed" })
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("wake-ups that broke off count as well again once one is heard", () =>
+    Effect.gen(function* () {
+      const tries = yield* Ref.make(0)
+      const worker = yield* Worker.make([Send]).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        altered(() => ({
+          wakeups: Stream.unwrap(
+            Effect.map(
+              Ref.updateAndGet(tries, (n) => n + 1),
+              (n) =>
+                n === 1
+                  ? Stream.fail(away)
+                  : Stream.concat(Stream.fromEffect(Effect.as(Effect.sleep("1 minute"), "jobs" as const)), Stream.never)
+            )
+          )
+        }))
+      )
+      yield* TestClock.adjust("10 seconds")
+      assert.isFalse((yield* worker.status).health.listener?.ok)
+      yield* TestClock.adjust("1 minute")
+      assert.isTrue((yield* worker.status).health.listener?.ok)
+    }).pipe(Effect.provide(services))
+  )
+})
+
+describe("the end of a worker", () => {
+  it.scoped("shows what it drains while it stops", () =>
+    Effect.gen(function* () {
+      const worker = yield* Worker.make([Send]).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.as(Effect.sleep("10 seconds"), to)))
+      )
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* TestClock.adjust("1 second")
+      const stopping = yield* Effect.fork(worker.stop)
+      yield* TestClock.adjust("1 second")
+      const { running, state } = yield* worker.status
+      assert.deepStrictEqual({ state, ids: running.map((job) => job.id) }, { state: "stopping", ids: [id] })
+      yield* TestClock.adjust("8 seconds")
+      yield* Fiber.join(stopping)
+      assert.strictEqual((yield* worker.status).state, "stopped")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.effect("a worker whose scope is closed says stopped, is idle, and does not start again", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const worker = yield* Worker.make([Send]).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        Scope.extend(scope)
+      )
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* worker.status).state, "stopped")
+      yield* worker.awaitIdle
+      yield* worker.start
+      assert.strictEqual((yield* worker.status).state, "stopped")
+      yield* worker.awaitIdle
+    }).pipe(Effect.provide(services))
+  )
+})
+
+describe("a retry rule that throws", () => {
+  const Throwing = Job.make("Throwing", {
+    error: Schema.String,
+    retry: {
+      times: 1,
+      while: () => {
+        throw new Error("a mistake")
+      }
+    }
+  })
+
+  it.scoped("costs the job no attempt: the default backoff stands in, and the log says so", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<string>>([])
+      const logger = Logger.make<unknown, void>(({ message }) => {
+        Effect.runSync(Ref.update(told, (all) => [...all, String(message)]))
+      })
+      yield* Effect.gen(function* () {
+        const worker = yield* Worker.make([Throwing]).pipe(Effect.provide(Throwing.toLayer(() => Effect.fail("no"))))
+        const id = yield* JobQueue.enqueue(Throwing)
+        yield* worker.awaitIdle
+        assert.strictEqual((yield* JobQueue.get(id)).state, "scheduled")
+        yield* TestClock.adjust("1 second")
+        yield* worker.awaitIdle
+        assert.deepStrictEqual(yield* JobQueue.poll(Throwing, id), Option.some(Exit.fail("no")))
+        assert.strictEqual((yield* JobQueue.get(id)).attempt, 2)
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+      assert.isTrue((yield* Ref.get(told)).some((message) => message.includes("retry rule threw")))
+    }).pipe(Effect.provide(services))
+  )
+})
