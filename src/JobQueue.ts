@@ -269,11 +269,18 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   const storage = yield* JobStorage
   const transactional = yield* Effect.serviceOption(Transactional)
 
+  const inTransaction = Option.match(transactional, {
+    onNone: () => Effect.succeed(false),
+    onSome: (transactions) => transactions.inTransaction
+  })
+
   // a retry of its own inside the caller's transaction could only fail again: the transaction is broken by then
   const steady = <A, E>(effect: Effect.Effect<A, E | StorageError>): Effect.Effect<A, E | StorageError> =>
-    Option.isNone(transactional)
-      ? transient.retry(effect)
-      : Effect.flatMap(transactional.value.inTransaction, (inside) => (inside ? effect : transient.retry(effect)))
+    Effect.catchAll(effect, (error) =>
+      transient.isTransient(error)
+        ? Effect.flatMap(inTransaction, (inside) => (inside ? Effect.fail(error) : transient.retry(effect)))
+        : Effect.fail(error)
+    )
 
   const newJob = (
     job: Job.Any,
@@ -281,83 +288,87 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     options: EnqueueOptions,
     id: string,
     traceparent: string | null
-  ): Effect.Effect<NewJob, PayloadError | InvalidOption> =>
-    Effect.gen(function* () {
-      const due = dueOf(options)
-      if (due instanceof InvalidOption) return yield* due
-      const queue = options.queue ?? job.queue
-      const priority = options.priority ?? job.priority
-      const retries = options.retries ?? job.retries
-      const refusal =
-        option.name("queue", queue) ??
-        option.priority("priority", priority) ??
-        option.int("retries", retries, 0, 1_000_000) ??
-        option.tags("tags", options.tags ?? []) ??
-        (options.uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", options.uniqueKey)) ??
-        option.id("id", id)
-      if (refusal !== undefined) return yield* refusal
-      const encoded = yield* job.encodePayload(payload, storage.capabilities.limits.payloadBytes)
-      return {
-        id,
-        name: job.name,
-        queue,
-        priority,
-        payload: encoded.text,
-        due,
-        maxAttempts: retries + 1,
-        uniqueKey: options.uniqueKey ?? encoded.uniqueKey ?? null,
-        tags: options.tags ?? [],
-        traceparent,
-        scheduleId: null,
-        slot: null
-      }
-    })
+  ): Effect.Effect<NewJob, PayloadError | InvalidOption> => {
+    const due = dueOf(options)
+    if (due instanceof InvalidOption) return Effect.fail(due)
+    const { queue = job.queue, priority = job.priority, retries = job.retries, tags = [] } = options
+    const refusal =
+      option.name("queue", queue) ??
+      option.priority("priority", priority) ??
+      option.int("retries", retries, 0, 1_000_000) ??
+      option.tags("tags", tags) ??
+      (options.uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", options.uniqueKey)) ??
+      option.id("id", id)
+    if (refusal !== undefined) return Effect.fail(refusal)
+    return Effect.map(job.encodePayload(payload, storage.capabilities.limits.payloadBytes), ({ text, uniqueKey }) => ({
+      id,
+      name: job.name,
+      queue,
+      priority,
+      payload: text,
+      due,
+      maxAttempts: retries + 1,
+      uniqueKey: options.uniqueKey ?? uniqueKey ?? null,
+      tags,
+      traceparent,
+      scheduleId: null,
+      slot: null
+    }))
+  }
 
   let warned = false
   // the jobs are written all the same: it is the caller who believes them to be part of the transaction
-  const warnOutside = Effect.gen(function* () {
-    if (warned || Option.isNone(yield* Effect.serviceOption(SqlClient.TransactionConnection))) return
-    if (Option.isSome(transactional) && (yield* transactional.value.inTransaction)) return
+  const warnOutside = Effect.flatMap(inTransaction, (inside) => {
+    if (inside || warned) return Effect.void
     warned = true
-    yield* Effect.logWarning(
+    return Effect.logWarning(
       `dbjobq: a job is enqueued inside an open SQL transaction that the ${storage.capabilities.storage} storage is not part of; it stays when that transaction rolls back`
     )
   })
 
-  const insert = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
-    Effect.flatMap(Effect.zipRight(warnOutside, steady(storage.insert(rows))), (answers) => {
-      const conflict = answers.findIndex((answer) => answer.answer === "conflict")
-      return conflict < 0
-        ? Effect.succeed(answers)
-        : Effect.fail(
-            new InvalidOption({
-              field: "id",
-              rule: "belongs to a job of another name",
-              ...(rows.length > 1 ? { index: conflict } : {})
-            })
-          )
-    })
+  const insert = (rows: ReadonlyArray<NewJob>, context: Context.Context<never>) => {
+    const inserted = Effect.flatMap(
+      steady(storage.insert(rows)),
+      (answers): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption> => {
+        const conflict = answers.findIndex((answer) => answer.answer === "conflict")
+        return conflict < 0
+          ? Effect.succeed(answers)
+          : Effect.fail(
+              new InvalidOption({
+                field: "id",
+                rule: "belongs to a job of another name",
+                ...(rows.length > 1 ? { index: conflict } : {})
+              })
+            )
+      }
+    )
+    return context.unsafeMap.has(SqlClient.TransactionConnection.key)
+      ? Effect.zipRight(warnOutside, inserted)
+      : inserted
+  }
+
+  const countEnqueued = metrics.enqueued()
 
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
-    Effect.gen(function* () {
-      const id = options.id ?? (yield* ids.make(1))[0] ?? ""
-      const row = yield* newJob(job, payload, options, id, yield* trace.current)
-      const [answer] = yield* insert([row])
-      yield* metrics.enqueued(job.name, answer?.created === true ? 1 : 0)
-      // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
-      return answer === undefined
-        ? yield* Effect.dieMessage("the storage answered no item")
-        : {
-            id: Job.id(job, answer.id),
-            created: answer.created || (options.id === undefined && answer.answer === "inserted")
-          }
-    }).pipe(trace.enqueuing(job.name))
+    Effect.contextWithEffect((context: Context.Context<never>) =>
+      Effect.flatMap(options.id === undefined ? ids.one : Effect.succeed(options.id), (id) =>
+        Effect.flatMap(newJob(job, payload, options, id, trace.current(context)), (row) =>
+          Effect.flatMap(insert([row], context), ([answer]) => {
+            if (answer === undefined) return Effect.dieMessage("the storage answered no item")
+            // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
+            const created = answer.created || (options.id === undefined && answer.answer === "inserted")
+            return Effect.as(countEnqueued(job.name, answer.created ? 1 : 0), { id: Job.id(job, answer.id), created })
+          })
+        )
+      )
+    ).pipe(trace.enqueuing(job.name))
 
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
     Effect.gen(function* () {
       if (payloads.length === 0) return []
+      const context = yield* Effect.context<never>()
       const made = yield* ids.make(payloads.length)
-      const traceparent = yield* trace.current
+      const traceparent = trace.current(context)
       const rows: Array<NewJob> = []
       for (let index = 0; index < payloads.length; index++) {
         const payload = payloads[index]
@@ -369,8 +380,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
           )
         )
       }
-      const answers = yield* insert(rows)
-      yield* metrics.enqueued(job.name, answers.filter((answer) => answer.created).length)
+      const answers = yield* insert(rows, context)
+      yield* countEnqueued(job.name, answers.filter((answer) => answer.created).length)
       return answers.map((answer) => Job.id(job, answer.id))
     }).pipe(trace.enqueuing(job.name))
 
@@ -511,23 +522,23 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     removeSchedule: (id) => oneSchedule(id, storage.removeSchedules([id])),
     triggerSchedule: (id) =>
       Effect.gen(function* () {
+        const context = yield* Effect.context<never>()
         const row = yield* getSchedule(id)
-        const [answer] = yield* insert([
-          {
-            id: (yield* ids.make(1))[0] ?? "",
-            name: row.job,
-            queue: row.queue,
-            priority: row.priority,
-            payload: row.payload,
-            due: { delay: 0 },
-            maxAttempts: row.maxAttempts,
-            uniqueKey: row.uniqueKey,
-            tags: [],
-            traceparent: yield* trace.current,
-            scheduleId: row.id,
-            slot: null
-          }
-        ])
+        const triggered: NewJob = {
+          id: yield* ids.one,
+          name: row.job,
+          queue: row.queue,
+          priority: row.priority,
+          payload: row.payload,
+          due: { delay: 0 },
+          maxAttempts: row.maxAttempts,
+          uniqueKey: row.uniqueKey,
+          tags: [],
+          traceparent: trace.current(context),
+          scheduleId: row.id,
+          slot: null
+        }
+        const [answer] = yield* insert([triggered], context)
         return answer === undefined ? yield* Effect.dieMessage("the storage answered no item") : answer.id
       }),
     previewSchedule: (id, n) =>

@@ -148,7 +148,7 @@ export const make = <
     }
     yield* schedules.put(storage, declared)
 
-    const id = (yield* ids.make(1))[0] ?? ""
+    const id = yield* ids.one
     const parent = yield* Effect.scope
     const lock = yield* Effect.makeSemaphore(1)
     let paused = false

@@ -12,6 +12,7 @@ import * as Scope from "effect/Scope"
 import type * as Failure from "../Failure.js"
 import { StorageError } from "../JobError.js"
 import type { ClaimedJob, Transactional } from "../JobStorage.js"
+import { attempted } from "./attempted.js"
 import * as Backoff from "./backoff.js"
 import * as failure from "./failure.js"
 import * as Json from "./json.js"
@@ -268,10 +269,6 @@ export const make = <A, S, E, R, Current>({
 }
 
 const said = (refusal: Json.Refusal): string => `expected "${refusal.path}" to be ${refusal.expected}`
-
-/** A schema's own code may throw. */
-const attempted = <T>(run: () => Either.Either<T, unknown>): Either.Either<T, unknown> =>
-  Either.flatMap(Either.try(run), (result) => result)
 
 /** Ends an attempt for a reason that is not the handler's typed error. */
 type Halt = Fenced | Undecodable | Unencodable | StorageFailed

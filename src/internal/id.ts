@@ -1,28 +1,29 @@
 /** UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids sort in enqueue order. */
 import { createHash } from "node:crypto"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
 
-/** `count` ids of one millisecond, in ascending order: 12 bits of counter and 20 of them random lead each tail. */
+/**
+ * `count` ids of one millisecond, in ascending order: they differ by a counter, and from those of any other call by 62
+ * random bits, which they share.
+ */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
-  Effect.gen(function* () {
-    const now = yield* Clock.currentTimeMillis
-    const ids: Array<string> = []
-    for (let i = 0; i < count; i++) {
-      // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
-      const at = hex(now + (i >>> 12), 12)
-      const high = yield* Random.nextIntBetween(0, 0x4000)
-      const low = yield* Random.nextIntBetween(0, 0x1000000)
-      const tail = yield* Random.nextIntBetween(0, 0x1000000)
-      ids.push(
-        `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${hex(0x8000 | high, 4)}-${hex(low, 6)}${hex(tail, 6)}`
-      )
-    }
-    return ids
-  })
+  Effect.clockWith((clock) =>
+    Effect.zipWith(Random.next, Random.next, (one, other) => {
+      const now = clock.unsafeCurrentTimeMillis()
+      const tail = `${hex(0x8000 | (one * 0x4000), 4)}-${hex(Math.floor(other * 0x1000000000000), 12)}`
+      return Array.from({ length: count }, (_, i) => {
+        // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
+        const at = hex(now + (i >>> 12), 12)
+        return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
+      })
+    })
+  )
+
+/** One id, random to the last bit. */
+export const one: Effect.Effect<string> = Effect.map(make(1), ([id]) => id ?? "")
 
 export interface SlotId {
   readonly id: string

@@ -25,8 +25,16 @@ export const attemptSeconds = (job: string) =>
 const add = (metric: Metric.Metric.Counter<number>, count: number): Effect.Effect<void> =>
   count === 0 ? Effect.void : Metric.incrementBy(metric, count)
 
-export const enqueued = (job: string, count: number): Effect.Effect<void> =>
-  add(Metric.tagged(enqueuedJobs, "job", job), count)
+/** Tagging a metric costs more than counting with it, so each queue keeps those of its jobs. */
+export const enqueued = (): ((job: string, count: number) => Effect.Effect<void>) => {
+  const byJob = new Map<string, Metric.Metric.Counter<number>>()
+  return (job, count) => {
+    const known = byJob.get(job)
+    const counting = known ?? Metric.tagged(enqueuedJobs, "job", job)
+    if (known === undefined) byJob.set(job, counting)
+    return add(counting, count)
+  }
+}
 
 /** For observers of fibers, which are no effects. */
 export const unsafeSettled = (job: string, outcome: string, count: number): void =>

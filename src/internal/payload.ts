@@ -4,6 +4,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schema from "effect/Schema"
 import { PayloadError } from "../JobError.js"
+import { attempted } from "./attempted.js"
 import * as Json from "./json.js"
 import * as option from "./option.js"
 import * as parseIssue from "./parseIssue.js"
@@ -26,6 +27,8 @@ export const encoder = <A>(
   const unparsed = (issue: ParseResult.ParseIssue) => refused(parseIssue.describe(issue))
   const validate = ParseResult.validate(schema)
   const encode = ParseResult.encode(schema)
+  const validateNow = ParseResult.validateEither(schema)
+  const encodeNow = ParseResult.encodeEither(schema)
   const keyOf = (payload: A): Either.Either<string | undefined, PayloadError> => {
     if (uniqueKey === undefined) return Either.right(undefined)
     const key = Either.try({
@@ -39,12 +42,19 @@ export const encoder = <A>(
         : Either.left(refused({ path: "uniqueKey", expected: refusal.rule.replace(/^must be /, "") }))
     })
   }
-  return (value, storageLimit) =>
-    Effect.flatMap(Effect.mapError(validate(value === undefined ? {} : value), unparsed), (payload) =>
-      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
-        Either.flatMap(Either.mapLeft(Json.stringify(encoded, Math.min(maxPayload, storageLimit)), refused), (text) =>
-          Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
-        )
-      )
+  const toText = (payload: A, encoded: unknown, storageLimit: number): Either.Either<Encoded, PayloadError> =>
+    Either.flatMap(Either.mapLeft(Json.stringify(encoded, Math.min(maxPayload, storageLimit)), refused), (text) =>
+      Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
     )
+  return (input, storageLimit) => {
+    const value = input === undefined ? {} : input
+    const now = Either.flatMap(attempted(() => validateNow(value)), (payload) =>
+      Either.map(attempted(() => encodeNow(payload)), (encoded) => ({ payload, encoded }))
+    )
+    if (Either.isRight(now)) return toText(now.right.payload, now.right.encoded, storageLimit)
+    // what does not encode at once may need time to, or may not encode at all
+    return Effect.flatMap(Effect.mapError(validate(value), unparsed), (payload) =>
+      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) => toText(payload, encoded, storageLimit))
+    )
+  }
 }

@@ -30,14 +30,12 @@ export const enqueuing =
     )
 
 /** The caller's span as a `traceparent`, or null where there is none. */
-export const current: Effect.Effect<string | null> = Effect.map(
-  Effect.option(Effect.currentSpan),
-  Option.match({
-    onNone: () => null,
-    onSome: (span) =>
-      `00-${span.traceId.padStart(32, "0")}-${span.spanId.padStart(16, "0")}-${span.sampled ? "01" : "00"}`
-  })
-)
+export const current = (context: Context.Context<never>): string | null => {
+  const span = Option.getOrUndefined(Context.getOption(context, Tracer.ParentSpan))
+  return span?._tag === "Span"
+    ? `00-${span.traceId.padStart(32, "0")}-${span.spanId.padStart(16, "0")}-${span.sampled ? "01" : "00"}`
+    : null
+}
 
 const parentOf = (traceparent: string | null): Tracer.ExternalSpan | undefined => {
   const [, traceId, spanId, flags] = traceparent?.split("-") ?? []

@@ -5,5 +5,7 @@ import { StorageError } from "../JobError.js"
 
 const backoff = Schedule.exponential("50 millis", 2).pipe(Schedule.jittered, Schedule.intersect(Schedule.recurs(5)))
 
+export const isTransient = (error: unknown): boolean => error instanceof StorageError && error.isTransient
+
 export const retry = <A, E, R>(effect: Effect.Effect<A, E | StorageError, R>): Effect.Effect<A, E | StorageError, R> =>
-  Effect.retry(effect, { schedule: backoff, while: (error) => error instanceof StorageError && error.isTransient })
+  Effect.retry(effect, { schedule: backoff, while: isTransient })
