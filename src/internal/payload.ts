@@ -48,8 +48,13 @@ export const encoder = <A>(
     )
   return (input, storageLimit) => {
     const value = input === undefined ? {} : input
-    const now = Either.flatMap(attempted(() => validateNow(value)), (payload) =>
-      Either.map(attempted(() => encodeNow(payload)), (encoded) => ({ payload, encoded }))
+    const now = Either.flatMap(
+      attempted(() => validateNow(value)),
+      (payload) =>
+        Either.map(
+          attempted(() => encodeNow(payload)),
+          (encoded) => ({ payload, encoded })
+        )
     )
     if (Either.isRight(now)) return toText(now.right.payload, now.right.encoded, storageLimit)
     // what does not encode at once may need time to, or may not encode at all

@@ -10,6 +10,7 @@ import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
 import { fire } from "./fire.js"
+import * as GroupCommit from "./groupCommit.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
 import * as Mysql from "./mysql.js"
@@ -31,6 +32,7 @@ export interface MakeOptions {
   readonly schema?: string | undefined
   readonly listen?: Listen | undefined
   readonly durable?: boolean | undefined
+  readonly groupCommit?: boolean | undefined
   /** The client was made for this storage, and is given to the application from here. */
   readonly exclusive?: boolean | undefined
 }
@@ -89,7 +91,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
           atomicInsert: Number.POSITIVE_INFINITY
         }
       },
-      insert: insert(db),
+      insert: options.groupCommit === false ? insert(db) : GroupCommit.make(insert(db), ownership.inTransaction),
       claim: claim(db),
       promote: promote(db),
       settle: split(settle(db)),
