@@ -9,6 +9,7 @@ import { whole } from "./db.js"
 import { isUniqueViolation } from "./isTransient.js"
 import * as Mysql from "./mysql.js"
 import { active } from "./row.js"
+import { values } from "./values.js"
 
 const chunkSize = 1000
 
@@ -24,18 +25,22 @@ const selected = `v.id, v.name, v.queue,
   v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent,
   v.schedule_id, v.slot, n.t`
 
-const valuesPg = (db: Db, jobs: ReadonlyArray<NewJob>) => db.sql`unnest(
-    CAST(${jobs.map((job) => job.id)} AS text[]), CAST(${jobs.map((job) => job.name)} AS text[]),
-    CAST(${jobs.map((job) => job.queue)} AS text[]), CAST(${jobs.map((job) => job.priority)} AS integer[]),
-    CAST(${jobs.map((job) => job.payload)} AS text[]), CAST(${jobs.map(runAtOf)} AS bigint[]),
-    CAST(${jobs.map(delayOf)} AS bigint[]), CAST(${jobs.map((job) => job.maxAttempts)} AS integer[]),
-    CAST(${jobs.map((job) => job.uniqueKey)} AS text[]),
-    CAST(${jobs.map((job) => JSON.stringify(job.tags))} AS text[]),
-    CAST(${jobs.map((job) => job.traceparent)} AS text[]),
-    CAST(${jobs.map((job) => job.scheduleId)} AS text[]), CAST(${jobs.map((job) => job.slot)} AS bigint[])
-  ) AS v(
-    id, name, queue, priority, payload, run_at, delay, max_attempts, unique_key, tags, traceparent, schedule_id, slot
-  )`
+const valuesOf = (db: Db, jobs: ReadonlyArray<NewJob>) =>
+  values(db, {
+    id: { type: "text", values: jobs.map((job) => job.id) },
+    name: { type: "text", values: jobs.map((job) => job.name) },
+    queue: { type: "text", values: jobs.map((job) => job.queue) },
+    priority: { type: "integer", values: jobs.map((job) => job.priority) },
+    payload: { type: "text", values: jobs.map((job) => job.payload) },
+    run_at: { type: "bigint", values: jobs.map(runAtOf) },
+    delay: { type: "bigint", values: jobs.map(delayOf) },
+    max_attempts: { type: "integer", values: jobs.map((job) => job.maxAttempts) },
+    unique_key: { type: "text", values: jobs.map((job) => job.uniqueKey) },
+    tags: { type: "text", values: jobs.map((job) => JSON.stringify(job.tags)) },
+    traceparent: { type: "text", values: jobs.map((job) => job.traceparent) },
+    schedule_id: { type: "text", values: jobs.map((job) => job.scheduleId) },
+    slot: { type: "bigint", values: jobs.map((job) => job.slot) }
+  })
 
 const tuple = (job: NewJob) => [
   job.id,
@@ -52,17 +57,6 @@ const tuple = (job: NewJob) => [
   job.scheduleId,
   job.slot
 ]
-
-const valuesSqlite = (db: Db, jobs: ReadonlyArray<NewJob>) => {
-  const values = JSON.stringify(jobs.map(tuple))
-  return db.sql`(
-    SELECT value ->> 0 AS id, value ->> 1 AS name, value ->> 2 AS queue, value ->> 3 AS priority,
-      value ->> 4 AS payload, value ->> 5 AS run_at, value ->> 6 AS delay, value ->> 7 AS max_attempts,
-      value ->> 8 AS unique_key, value ->> 9 AS tags, value ->> 10 AS traceparent, value ->> 11 AS schedule_id,
-      value ->> 12 AS slot
-    FROM json_each(${values})
-  ) AS v`
-}
 
 const valuesMysql = (db: Db, jobs: ReadonlyArray<NewJob>) =>
   Mysql.values(
@@ -132,7 +126,7 @@ const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment)
         "id",
         db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
   SELECT ${db.sql.literal(selected)}
-  FROM ${db.dialect === "pg" ? valuesPg(db, jobs) : valuesSqlite(db, jobs)}, (SELECT ${now} AS t) AS n
+  FROM ${valuesOf(db, jobs)}, (SELECT ${now} AS t) AS n
   WHERE true
   ON CONFLICT DO NOTHING`
       )

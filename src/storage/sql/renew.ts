@@ -5,6 +5,7 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
+import { values } from "./values.js"
 
 const key = (id: string, token: Big): string => `${token} ${id}`
 
@@ -39,11 +40,10 @@ export const renew =
     if (holds.length === 0) return Effect.succeed([])
     const { sql } = db
     const ids = holds.map((hold) => hold.id)
-    const values =
-      db.dialect === "pg"
-        ? sql`unnest(CAST(${ids} AS text[]), CAST(${holds.map((hold) => hold.token)} AS bigint[])) AS v(k, held)`
-        : sql`(SELECT value ->> 0 AS k, value ->> 1 AS held
-  FROM json_each(${JSON.stringify(holds.map((hold) => [hold.id, hold.token]))})) AS v`
+    const renewed = values(db, {
+      k: { type: "text", values: ids },
+      held: { type: "bigint", values: holds.map((hold) => hold.token) }
+    })
     return db
       .run(
         "renew",
@@ -54,7 +54,7 @@ export const renew =
               (now) =>
                 sql<Renewed>`UPDATE ${db.jobs}
 SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
-FROM ${values}
+FROM ${renewed}
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   AND id = v.k AND token = v.held AND owner IS NOT NULL
 RETURNING id, token, cancel_requested`

@@ -8,6 +8,7 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
+import { values } from "./values.js"
 
 const delayOf = (outcome: Outcome): number =>
   outcome.to === "retry" || outcome.to === "snooze" ? whole(outcome.delay) : 0
@@ -86,19 +87,16 @@ const update = (
   }
   const { sql } = db
   const ids = outcomes.map((outcome) => outcome.id)
-  const values =
-    db.dialect === "pg"
-      ? sql`unnest(
-  CAST(${ids} AS text[]), CAST(${outcomes.map((outcome) => outcome.token)} AS bigint[]),
-  CAST(${outcomes.map((outcome) => outcome.to)} AS text[]), CAST(${outcomes.map(delayOf)} AS bigint[]),
-  CAST(${outcomes.map(bodyOf)} AS text[])) AS v(k, held, kind, delay, body)`
-      : sql`(SELECT value ->> 0 AS k, value ->> 1 AS held, value ->> 2 AS kind, value ->> 3 AS delay, value ->> 4 AS body
-  FROM json_each(${JSON.stringify(
-    outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
-  )})) AS v`
+  const settled = values(db, {
+    k: { type: "text", values: ids },
+    held: { type: "bigint", values: outcomes.map((outcome) => outcome.token) },
+    kind: { type: "text", values: outcomes.map((outcome) => outcome.to) },
+    delay: { type: "bigint", values: outcomes.map(delayOf) },
+    body: { type: "text", values: outcomes.map(bodyOf) }
+  })
   return Effect.flatMap(db.now, (now) => {
     const statement = sql`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
-FROM ${values}, (SELECT ${now} AS t) AS n
+FROM ${settled}, (SELECT ${now} AS t) AS n
 WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
   AND id = v.k AND token = v.held AND owner IS NOT NULL`
     // a wake-up for what comes back only: jobs that end are the many
