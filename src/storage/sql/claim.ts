@@ -1,10 +1,10 @@
 import * as Effect from "effect/Effect"
-import type { ClaimRequest, Service } from "../../JobStorage.js"
+import type { ClaimedJob, ClaimRequest, Service } from "../../JobStorage.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { qualified, whole } from "./db.js"
-import type { Big, RawClaimed } from "./row.js"
-import { byClaimOrder, claimedColumns, decodeClaimed } from "./row.js"
+import type { Big } from "./row.js"
+import { byClaimOrder, claimedColumns } from "./row.js"
 
 const candidatesPg = (db: Db, request: ClaimRequest) =>
   db.sql`SELECT ready FROM ${db.sql.literal(qualified("dbjobq_ready", db.schema))}(
@@ -51,7 +51,8 @@ const claimMysql = (db: Db, request: ClaimRequest) =>
         ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
         ...(except.length === 0 ? [] : [sql`NOT (${db.among("queue", except)})`])
       ])
-      const rows = yield* sql<RawClaimed>`SELECT ${sql.literal(claimedColumns)} FROM ${db.jobsBy("dbjobq_jobs_ready")}
+      const rows =
+        yield* sql<ClaimedJob>`SELECT ${sql.literal(claimedColumns(db.dialect))} FROM ${db.jobsBy("dbjobq_jobs_ready")}
 WHERE ${where} ORDER BY ready_priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`
       if (rows.length === 0) return []
       const now = yield* db.now
@@ -63,18 +64,16 @@ WHERE ${db.among(
         "id",
         rows.map((row) => row.id)
       )}`
-      return rows.map((row) => ({ ...row, attempt: row.attempt + 1, token: Number(row.token) + 1 }))
+      return rows.map((row) => ({ ...row, attempt: row.attempt + 1, token: row.token + 1 }))
     })
   )
 
 /** Walks the ready index only, so its cost does not grow with finished or scheduled rows. */
 export const claim = (db: Db): Service["claim"] => {
   if (db.dialect === "mysql") {
-    return (request) =>
-      nothing(request)
-        ? Effect.succeed([])
-        : Effect.map(db.run("claim", claimMysql(db, request)), (rows) => rows.map(decodeClaimed))
+    return (request) => (nothing(request) ? Effect.succeed([]) : db.run("claim", claimMysql(db, request)))
   }
+  const columns = db.sql.literal(claimedColumns(db.dialect))
   const candidates = db.dialect === "pg" ? candidatesPg : candidatesSqlite
   return (request) =>
     nothing(request)
@@ -85,15 +84,15 @@ export const claim = (db: Db): Service["claim"] => {
             Effect.flatMap(
               db.now,
               (now) =>
-                db.sql<RawClaimed>`UPDATE ${db.jobs} SET
+                db.sql<ClaimedJob>`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
   lease_until = ${now} + ${db.cast(whole(request.lease), "bigint")}, started_at = ${now},
   progress = NULL, progress_message = NULL
 WHERE ${db.idIn(candidates(db, request))}
-RETURNING ${db.sql.literal(claimedColumns)}`
+RETURNING ${columns}`
             )
           )
-          .pipe(Effect.map((rows) => rows.map(decodeClaimed).sort(byClaimOrder)))
+          .pipe(Effect.map((rows) => [...rows].sort(byClaimOrder)))
 }
 
 export const promote =

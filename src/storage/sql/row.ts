@@ -1,6 +1,8 @@
 /** Rows as drivers give them, and as the seam wants them. */
 import type { ClaimedJob, JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
 
+import type { Dialect } from "./db.js"
+
 /** bigint arrives as text from pg and as a number from SQLite and MySQL. */
 export type Big = string | number
 
@@ -68,42 +70,13 @@ export const decode = (row: RawRow): JobRow => ({
   finishedAt: nullable(row.finished_at)
 })
 
-/** The columns of a `ClaimedJob`. */
-export const claimedColumns =
-  "id, name, queue, priority, payload, run_at, attempt, max_attempts, token, traceparent, schedule_id, slot, enqueued_at"
-
-export type RawClaimed = Pick<
-  RawRow,
-  | "id"
-  | "name"
-  | "queue"
-  | "priority"
-  | "payload"
-  | "run_at"
-  | "attempt"
-  | "max_attempts"
-  | "token"
-  | "traceparent"
-  | "schedule_id"
-  | "slot"
-  | "enqueued_at"
->
-
-export const decodeClaimed = (row: RawClaimed): ClaimedJob => ({
-  id: row.id,
-  name: row.name,
-  queue: row.queue,
-  priority: row.priority,
-  payload: row.payload,
-  runAt: Number(row.run_at),
-  attempt: row.attempt,
-  maxAttempts: row.max_attempts,
-  token: Number(row.token),
-  traceparent: row.traceparent,
-  scheduleId: row.schedule_id,
-  slot: nullable(row.slot),
-  enqueuedAt: Number(row.enqueued_at)
-})
+/** The columns of a `ClaimedJob` under its own names, so that what the driver makes of a row is one. */
+export const claimedColumns = (dialect: Dialect): string => {
+  // pg gives bigint as text, and epoch milliseconds fit a double
+  const big = (column: string) => (dialect === "pg" ? `${column}::float8` : column)
+  return `id, name, queue, priority, payload, ${big("run_at")} AS "runAt", attempt, max_attempts AS "maxAttempts",
+  ${big("token")} AS token, traceparent, schedule_id AS "scheduleId", ${big("slot")} AS slot, ${big("enqueued_at")} AS "enqueuedAt"`
+}
 
 const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 

@@ -29,6 +29,8 @@ export const values = (db: Db, columns: { readonly [name: string]: Column }): St
   const json = JSON.stringify(
     more.length === 0 ? only : only?.map((first, i) => [first, ...more.map((values) => values[i])])
   )
-  const read = rows.map(([name], i) => sql.literal(more.length === 0 ? `value AS ${name}` : `value ->> ${i} AS ${name}`))
+  const read = rows.map(([name], i) =>
+    sql.literal(more.length === 0 ? `value AS ${name}` : `value ->> ${i} AS ${name}`)
+  )
   return sql`(SELECT ${listed(db, [...read, ...constants])} FROM json_each(${json})) AS v`
 }
