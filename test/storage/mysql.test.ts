@@ -9,6 +9,7 @@ import * as MysqlStorage from "../../src/storage/MysqlStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
 import { storageModel } from "../../src/testing/model.js"
+import { halfOpenSuite } from "./halfOpen.js"
 import { job } from "./jobs.js"
 import { mysql, queryMysql } from "./servers.js"
 import { sqlSuite } from "./shared.js"
@@ -90,6 +91,18 @@ else {
     )
   const claimed = (storage: JobStorage["Type"], limit: number, owner = "w") =>
     storage.claim({ names: ["mail"], limit, owner, lease: 60_000 })
+
+  halfOpenSuite("MysqlStorage", {
+    defaultPort: 3306,
+    fresh: Effect.map(fresh, (url) => ({
+      url,
+      table: "dbjobq_jobs",
+      layer: (by, queryTimeout) => MysqlStorage.layer({ url: by, queryTimeout, maxConnections: 3 })
+    })),
+    sleep: (seconds) => `SELECT SLEEP(${seconds})`,
+    underWay: () => `SELECT id FROM information_schema.processlist
+      WHERE db = DATABASE() AND command <> 'Sleep' AND id <> CONNECTION_ID()`
+  })
 
   describe("MysqlStorage", () => {
     it.live("ten starters at once", () =>

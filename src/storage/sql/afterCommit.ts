@@ -1,10 +1,8 @@
 /** Hints that wait for the commit: a worker that looks before it finds nothing, and would not look again soon. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as GlobalValue from "effect/GlobalValue"
-
-const liveClock = Clock.make()
+import { liveClock } from "./liveClock.js"
 
 type Hints = Array<() => void>
 

@@ -78,6 +78,9 @@ export const isTransient = (error: unknown): boolean => {
   return lostConnection.test(message) || (code !== undefined && transient.some((codes) => codes.test(code)))
 }
 
+/** PostgreSQL's answer of a server that a failover has demoted; mysql2 closes such connections by itself. */
+export const isReadOnly = (error: unknown): boolean => driverError(error).code === "25006"
+
 export const isUniqueViolation = (error: unknown): boolean => {
   const { code } = driverError(error)
   return (
