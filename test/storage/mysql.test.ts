@@ -3,7 +3,7 @@ import { SqlClient } from "@effect/sql"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, Worker } from "dbjobq"
-import { Deferred, Effect, Fiber, Layer, Redacted, Schedule, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schedule, Schema, Supervisor } from "effect"
 import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import * as MysqlStorage from "../../src/storage/MysqlStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
@@ -256,6 +256,26 @@ else {
           ])
         })
       )
+    )
+
+    it.live("however many enqueues are in the application's transactions, one fiber waits for the commits", () =>
+      Effect.gen(function* () {
+        const url = yield* fresh
+        yield* Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const sql = yield* SqlClient.SqlClient
+          const supervisor = yield* Supervisor.track
+          yield* Effect.supervised(
+            Effect.forEach(Array.from({ length: 20 }), () => sql.withTransaction(storage.insert([job()]))),
+            supervisor
+          )
+          const left = () => Effect.map(supervisor.value, (fibers) => fibers.length)
+          // itself, and the two that it waits for
+          assert.isAtMost(yield* left(), 3)
+          yield* Effect.sleep(2_200)
+          assert.strictEqual(yield* left(), 0)
+        }).pipe(Effect.provide(oneConnection(url)))
+      })
     )
 
     it.live("trailing blanks, case and accents tell names apart", () =>

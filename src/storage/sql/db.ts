@@ -231,8 +231,8 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     Effect.tap(sql<A>`${statement} RETURNING ${sql.literal(columns)}`, (rows) =>
       rows.length > 0 ? Effect.sync(() => options.tell(wakeup)) : Effect.void
     )
-  const tell = (wakeup: Wakeup) =>
-    Effect.flatMap(shared.inTransaction, (inside) => AfterCommit.tell(() => options.tell(wakeup), inside))
+  const tellAfterCommit = AfterCommit.make(options.tell)
+  const tell = (wakeup: Wakeup) => Effect.flatMap(shared.inTransaction, (inside) => tellAfterCommit(wakeup, inside))
   const tellingMysql: Db["telling"] = (wakeup, _columns, statement) =>
     Effect.flatMap(sql`${statement}`.raw, (answer) =>
       Effect.as(Mysql.affectedRows(answer) > 0 ? tell(wakeup) : Effect.void, [])
