@@ -17,7 +17,7 @@ import * as Deadline from "./deadline.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
 import { liveClock } from "./liveClock.js"
 import * as Mysql from "./mysql.js"
-import { type Ownership, shared } from "./ownership.js"
+import { isOpen, type Ownership } from "./ownership.js"
 
 export type Dialect = "pg" | "sqlite" | "mysql"
 
@@ -87,7 +87,7 @@ export const retryContention = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   again: (error: E) => boolean
 ): Effect.Effect<A, E, R> =>
-  Effect.flatMap(shared.inTransaction, (inside) => {
+  Effect.flatMap(isOpen, (inside) => {
     if (inside) return effect
     const until = liveClock.unsafeCurrentTimeMillis() + retryFor
     const attempt = (pause: number): Effect.Effect<A, E, R> =>
@@ -232,7 +232,7 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
       rows.length > 0 ? Effect.sync(() => options.tell(wakeup)) : Effect.void
     )
   const tellAfterCommit = AfterCommit.make(options.tell)
-  const tell = (wakeup: Wakeup) => Effect.flatMap(shared.inTransaction, (inside) => tellAfterCommit(wakeup, inside))
+  const tell = (wakeup: Wakeup) => Effect.flatMap(isOpen, (inside) => tellAfterCommit(wakeup, inside))
   const tellingMysql: Db["telling"] = (wakeup, _columns, statement) =>
     Effect.flatMap(sql`${statement}`.raw, (answer) =>
       Effect.as(Mysql.affectedRows(answer) > 0 ? tell(wakeup) : Effect.void, [])

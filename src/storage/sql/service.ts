@@ -64,7 +64,9 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
     const ownership =
-      options.exclusive === true ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity) : shared
+      options.exclusive === true
+        ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity)
+        : yield* shared(options.sql)
     // SQLite and MySQL tell no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
     const within = (deadline: Deadline | undefined) =>
