@@ -1,13 +1,15 @@
 import { Reactivity } from "@effect/experimental"
 import { SqlClient } from "@effect/sql"
 import { MysqlClient } from "@effect/sql-mysql2"
+import { PgClient } from "@effect/sql-pg"
 import { SqliteClient } from "@effect/sql-sqlite-node"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MysqlStorage from "dbjobq/storage/MysqlStorage"
 import * as PgStorage from "dbjobq/storage/PgStorage"
+import * as SqlStorage from "dbjobq/storage/SqlStorage"
 import * as SqliteStorage from "dbjobq/storage/SqliteStorage"
-import { Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Ref, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Layer, Logger, Option, Redacted, Ref, Schema, Scope } from "effect"
 import { dropSchema, mysql, postgres, randomSchema } from "./storage/servers.js"
 
 const Transfer = Job.make("Transfer", { payload: { amount: Schema.Number }, retry: { times: 0 } })
@@ -202,6 +204,64 @@ const suite = <E>(
   })
 }
 
+const onTheApplicationsClient = <R>(
+  label: string,
+  storage: Layer.Layer<JobStorage.JobStorage | JobStorage.Transactional, unknown, R>,
+  client: Layer.Layer<R | SqlClient.SqlClient, unknown>,
+  another: Layer.Layer<SqlClient.SqlClient, unknown>
+) =>
+  describe(`transactions on ${label} of the application`, () => {
+    const services = JobQueue.layer.pipe(Layer.provideMerge(storage), Layer.provideMerge(client))
+    const enqueue = JobQueue.enqueue(Transfer, { amount: 3 }, { delay: "1 hour" })
+    const rolledBack = (sql: Pick<SqlClient.SqlClient, "withTransaction">) =>
+      Effect.gen(function* () {
+        const ids: Array<string> = []
+        yield* Effect.exit(
+          sql.withTransaction(
+            Effect.gen(function* () {
+              ids.push(yield* enqueue, yield* JobQueue.withTransaction(enqueue))
+              return yield* Effect.fail("rolled back")
+            })
+          )
+        )
+        return yield* Effect.forEach(ids, (id) => Effect.isSuccess(JobQueue.get(id)))
+      })
+
+    it.scopedLive("an enqueue is part of its transactions, however they are opened", () =>
+      Effect.gen(function* () {
+        const sql = yield* SqlClient.SqlClient
+        const own = SqlClient.makeWithTransaction({
+          transactionTag: SqlClient.TransactionConnection,
+          spanAttributes: [],
+          acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
+            Effect.map(Scope.extend(sql.reserve, scope), (connection) => [scope, connection] as const)
+          ),
+          begin: (connection) => connection.executeUnprepared("BEGIN", [], undefined),
+          savepoint: (connection, id) => connection.executeUnprepared(`SAVEPOINT s${id}`, [], undefined),
+          commit: (connection) => connection.executeUnprepared("COMMIT", [], undefined),
+          rollback: (connection) => connection.executeUnprepared("ROLLBACK", [], undefined),
+          rollbackSavepoint: (connection, id) => connection.executeUnprepared(`ROLLBACK TO s${id}`, [], undefined)
+        })
+        for (const one of [sql, sql.withoutTransforms(), { withTransaction: own }]) {
+          assert.deepStrictEqual(yield* rolledBack(one), [false, false])
+        }
+      }).pipe(Effect.provide(services))
+    )
+
+    it.scopedLive("inside a transaction of another client of the same driver it steps out, and says so once", () =>
+      Effect.gen(function* () {
+        const warnings = yield* Ref.make<ReadonlyArray<string>>([])
+        const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+          if (logLevel._tag === "Warning") Effect.runSync(Ref.update(warnings, (all) => [...all, String(message)]))
+        })
+        const other = Context.get(yield* Layer.build(another), SqlClient.SqlClient)
+        const kept = yield* rolledBack(other).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+        assert.deepStrictEqual(kept, [true, true])
+        assert.strictEqual((yield* Ref.get(warnings)).length, 1)
+      }).pipe(Effect.provide(services))
+    )
+  })
+
 const inOneProcess = <E>(
   label: string,
   storage: Layer.Layer<JobStorage.JobStorage | JobStorage.Transactional | SqlClient.SqlClient, E>
@@ -230,6 +290,15 @@ inOneProcess("SQLite", SqliteStorage.layer({ filename: ":memory:" }))
 
 suite("SQLite", SqliteStorage.layer({ filename: ":memory:" }))
 
+const upper = (name: string) => name.toUpperCase()
+const memory = SqliteClient.layer({ filename: ":memory:", transformResultNames: upper })
+onTheApplicationsClient<SqlClient.SqlClient>(
+  "a SQLite client",
+  SqlStorage.layer(),
+  memory,
+  SqliteClient.layer({ filename: ":memory:" })
+)
+
 const server = await postgres()
 if (server === undefined) describe.skip("transactions on PostgreSQL: no server", () => {})
 else {
@@ -239,6 +308,15 @@ else {
     await server.stop()
   })
   suite("PostgreSQL", PgStorage.layer({ url: server.url, schema }))
+  const client = (transform?: (name: string) => string) =>
+    PgClient.layer({ url: Redacted.make(server.url), transformResultNames: transform })
+  onTheApplicationsClient<SqlClient.SqlClient>(
+    "a PostgreSQL client",
+    SqlStorage.layer({ schema }),
+    client(upper),
+    client()
+  )
+  onTheApplicationsClient("a PgClient", PgStorage.layerClient({ schema }), client(), client())
 }
 
 const mysqlServer = await mysql()
@@ -247,6 +325,10 @@ else {
   afterAll(mysqlServer.stop)
   const url = await mysqlServer.database()
   suite("MySQL", MysqlStorage.layer({ url }))
+  const client = (transform?: (name: string) => string) =>
+    MysqlClient.layer({ url: Redacted.make(url), transformResultNames: transform })
+  onTheApplicationsClient<SqlClient.SqlClient>("a MySQL client", SqlStorage.layer(), client(upper), client())
+  onTheApplicationsClient("a MysqlClient", MysqlStorage.layerClient(), client(), client())
   inOneProcess("MySQL", MysqlStorage.layer({ url }))
   inOneProcess(
     "the application's MySQL client",

@@ -12,11 +12,15 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
-import { int, orThrow } from "../internal/option.js"
-import { liveClock, storageError } from "./sql/db.js"
+import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { storageError } from "./sql/db.js"
+import * as Deadline from "./sql/deadline.js"
+import { liveClock } from "./sql/liveClock.js"
+import { detached } from "./sql/ownership.js"
 import * as Service from "./sql/service.js"
 
 /**
@@ -41,10 +45,21 @@ export interface Options extends ClientOptions {
   readonly maxConnections?: number | undefined
   /** How long to wait for a connection; default 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long a statement of the storage waits for the server, which may have vanished without a word; default 30
+   * seconds. Then it fails, is killed, and its connection closed. The application's own statements are not bounded.
+   */
+  readonly queryTimeout?: Duration.DurationInput | undefined
 }
 
-const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions, exclusive: boolean) =>
-  Service.make({ sql: client, exclusive, migrate: options.migrate, clock: options.clock })
+const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions, deadline?: Deadline.Deadline) =>
+  Service.make({
+    sql: client,
+    exclusive: deadline !== undefined,
+    deadline,
+    migrate: options.migrate,
+    clock: options.clock
+  })
 
 /**
  * The storage on the application's own `MysqlClient`, which should have at least 3 connections.
@@ -55,7 +70,44 @@ const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions, exclu
 export const layerClient = (
   options: ClientOptions = {}
 ): Layer.Layer<JobStorage | Transactional, StorageError, MysqlClient.MysqlClient> =>
-  Layer.effectContext(Effect.flatMap(MysqlClient.MysqlClient, (client) => onClient(client, options, false)))
+  Layer.effectContext(Effect.flatMap(MysqlClient.MysqlClient, (client) => onClient(client, options)))
+
+/** The driver's own connection, inside an `@effect/sql-mysql2` one. */
+interface Driver {
+  readonly destroy: () => unknown
+  readonly stream: { readonly destroy: () => unknown }
+  readonly threadId: number
+}
+
+const isDestroyable = (value: unknown): value is Driver["stream"] =>
+  Predicate.hasProperty(value, "destroy") && Predicate.isFunction(value.destroy)
+
+const isDriver = (value: unknown): value is Driver =>
+  isDestroyable(value) &&
+  Predicate.hasProperty(value, "stream") &&
+  isDestroyable(value.stream) &&
+  Predicate.hasProperty(value, "threadId") &&
+  Predicate.isNumber(value.threadId)
+
+const deadlineOf = (client: MysqlClient.MysqlClient, millis: number): Deadline.Deadline => {
+  const deadline: Deadline.Deadline = {
+    millis,
+    compiler: MysqlClient.makeCompiler(),
+    spanAttributes: [["db.system.name", "mysql"]],
+    breakOff: (connection) =>
+      Effect.suspend(() => {
+        const driver: unknown = Reflect.get(connection, "conn")
+        if (!isDriver(driver)) return Effect.void
+        // the first forgets it, the second does not wait for a peer that is gone
+        driver.destroy()
+        driver.stream.destroy()
+        // a server that is there goes on waiting, for a lock say, although nobody waits for its answer
+        const kill = Deadline.statements(deadline, client).unsafe(`KILL ${driver.threadId}`).unprepared
+        return Effect.asVoid(Effect.forkDaemon(Effect.interruptible(Effect.ignore(detached(kill)))))
+      })
+  }
+  return deadline
+}
 
 const connect = (options: Options) => {
   const url = typeof options.url === "string" ? options.url : Redacted.value(options.url)
@@ -86,9 +138,10 @@ export const layer = (
   options: Options
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | MysqlClient.MysqlClient, StorageError> => {
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
+  const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
   return Layer.scopedContext(
     Effect.flatMap(connect(options), (client) =>
-      Effect.map(onClient(client, options, true), (context) =>
+      Effect.map(onClient(client, options, deadlineOf(client, queryTimeout)), (context) =>
         context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(MysqlClient.MysqlClient, client))
       )
     )

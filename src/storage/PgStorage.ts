@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { Socket } from "node:net"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as PgClient from "@effect/sql-pg/PgClient"
@@ -12,12 +13,17 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
-import { int, orThrow } from "../internal/option.js"
-import { liveClock, storageError } from "./sql/db.js"
+import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { storageError } from "./sql/db.js"
+import type { Deadline } from "./sql/deadline.js"
+import { liveClock } from "./sql/liveClock.js"
 import * as Service from "./sql/service.js"
+import type { Listen } from "./sql/wakeups.js"
 
 /**
  * @since 0.1.0
@@ -43,17 +49,12 @@ export interface Options extends ClientOptions {
   readonly maxConnections?: number | undefined
   /** How long to wait for a connection; default 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
+  /**
+   * How long a statement of the storage waits for the server, which may have vanished without a word; default 30
+   * seconds. Then it fails, is cancelled, and its connection closed. The application's own statements are not bounded.
+   */
+  readonly queryTimeout?: Duration.DurationInput | undefined
 }
-
-const onClient = (client: PgClient.PgClient, options: ClientOptions, exclusive: boolean) =>
-  Service.make({
-    sql: client,
-    exclusive,
-    migrate: options.migrate,
-    clock: options.clock,
-    schema: options.schema,
-    listen: client.listen
-  })
 
 /**
  * The storage on the application's own `PgClient`, which should have at least 3 connections.
@@ -65,23 +66,83 @@ export const layerClient = (
   options: ClientOptions = {}
 ): Layer.Layer<JobStorage | Transactional, StorageError, PgClient.PgClient> => {
   orThrow(Service.checkSchema(options.schema))
-  return Layer.effectContext(Effect.flatMap(PgClient.PgClient, (client) => onClient(client, options, false)))
+  return Layer.effectContext(
+    Effect.flatMap(PgClient.PgClient, (client) =>
+      Service.make({ ...options, sql: client, listen: (channel) => Effect.succeed(client.listen(channel)) })
+    )
+  )
 }
 
-const connect = (options: Options) => {
-  const url = typeof options.url === "string" ? Redacted.make(options.url) : options.url
-  return PgClient.make({
-    url,
-    maxConnections: options.maxConnections ?? 10,
-    connectTimeout: options.connectTimeout ?? Duration.seconds(5),
-    applicationName: "dbjobq"
-  }).pipe(
+/** The driver's own connection, inside an `@effect/sql-pg` one. */
+interface Driver {
+  /** Does not wait for a statement that is under way. */
+  readonly end: () => unknown
+}
+
+const isDriver = (value: unknown): value is Driver =>
+  Predicate.hasProperty(value, "end") && Predicate.isFunction(value.end)
+
+const deadlineOf = ({ config }: PgClient.PgClient, millis: number): Deadline => ({
+  millis,
+  compiler: PgClient.makeCompiler(),
+  spanAttributes: [
+    ["db.system.name", "postgresql"],
+    ["db.namespace", config.database ?? config.username ?? "postgres"],
+    ["server.address", config.host ?? "localhost"],
+    ["server.port", config.port ?? 5432]
+  ],
+  // the interruption of the statement has cancelled it on the server
+  breakOff: (connection) =>
+    Effect.sync(() => {
+      const driver: unknown = Reflect.get(connection, "pg")
+      if (isDriver(driver)) driver.end()
+    })
+})
+
+// the system, too, tells a peer that has vanished from one that is idle
+const socket = () => new Socket().setKeepAlive(true, 10_000)
+
+const configOf = (options: Options): PgClient.PgClientConfig => ({
+  url: typeof options.url === "string" ? Redacted.make(options.url) : options.url,
+  maxConnections: options.maxConnections ?? 10,
+  connectTimeout: options.connectTimeout ?? Duration.seconds(5),
+  applicationName: "dbjobq",
+  stream: socket
+})
+
+/** A client of its own for each listening, so that a connection that does not answer can be dropped at once. */
+const listenBy =
+  (config: PgClient.PgClientConfig): Listen =>
+  (channel) => {
+    const sockets: Array<Socket> = []
+    const stream = () => {
+      const made = socket()
+      sockets.push(made)
+      return made
+    }
+    // the pool of this client is for nothing but the check that is made when it is opened
+    const client = PgClient.make({ ...config, maxConnections: 1, idleTimeout: 1, stream })
+    const heard = client.pipe(
+      Effect.map((made) => made.listen(channel)),
+      Stream.unwrapScoped,
+      Stream.provideLayer(Reactivity.layer)
+    )
+    const drop = Effect.sync(() => {
+      for (const one of sockets) one.destroy()
+    })
+    return Effect.as(
+      Effect.addFinalizer(() => drop),
+      heard
+    )
+  }
+
+const connect = (config: PgClient.PgClientConfig) =>
+  PgClient.make(config).pipe(
     // real time also under TestClock: a server that is down must not hang the build
     Effect.withClock(liveClock),
     Effect.catchAllDefect((defect) => Effect.fail(storageError("open", defect))),
     Effect.mapError((error) => storageError("open", error))
   )
-}
 
 /**
  * The storage with a connection pool of its own. Fails within `connectTimeout` when the server is down.
@@ -94,10 +155,21 @@ export const layer = (
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | PgClient.PgClient, StorageError> => {
   orThrow(Service.checkSchema(options.schema))
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
+  const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
+  const config = configOf(options)
   return Layer.scopedContext(
-    Effect.flatMap(connect(options), (client) =>
-      Effect.map(onClient(client, options, true), (context) =>
-        context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(PgClient.PgClient, client))
+    Effect.flatMap(connect(config), (client) =>
+      Effect.map(
+        Service.make({
+          sql: client,
+          exclusive: true,
+          migrate: options.migrate,
+          clock: options.clock,
+          schema: options.schema,
+          listen: listenBy(config),
+          deadline: deadlineOf(client, queryTimeout)
+        }),
+        (context) => context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(PgClient.PgClient, client))
       )
     )
   ).pipe(Layer.provide(Reactivity.layer))

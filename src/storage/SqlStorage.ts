@@ -42,6 +42,7 @@ export const make = (
 
 /**
  * The storage as a layer on the application's `SqlClient`. Without push wake-ups: `PgStorage.layerClient` has them.
+ * Inside a transaction of another client it steps out, which the queue warns of once: its jobs stay when that rolls back.
  *
  * @since 0.1.0
  * @category layers

@@ -13,8 +13,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
-import type { StorageError } from "../JobError.js"
+import { InvalidOption, StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
+import { orThrow } from "../internal/option.js"
 import { retryContention, storageError } from "./sql/db.js"
 import { isContention } from "./sql/isTransient.js"
 import * as Service from "./sql/service.js"
@@ -32,6 +33,21 @@ export interface Options {
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
 }
+
+const checkFilename = (filename: unknown): InvalidOption | undefined =>
+  typeof filename === "string" && filename.trim() !== ""
+    ? undefined
+    : new InvalidOption({ field: "filename", rule: "must be a path or :memory:, or the jobs would be gone at the end" })
+
+/** With the file's name, as a program may have several. */
+const named = (filename: string, { cause, isTransient, message, operation }: StorageError): StorageError =>
+  new StorageError({
+    operation,
+    // the driver's own check of the directory has no code, and so none of its words are repeated elsewhere
+    message: `${filename}: ${cause instanceof TypeError ? cause.message : message}`,
+    isTransient,
+    cause
+  })
 
 const open = (filename: string) =>
   Effect.gen(function* () {
@@ -69,17 +85,21 @@ const build = (options: Options) =>
       sql: client,
       migrate: options.migrate,
       exclusive: true,
-      durable: options.filename !== ":memory:" && options.filename !== ""
+      durable: options.filename !== ":memory:"
     })
     return Context.add(context, SqlClient.SqlClient, client)
-  })
+  }).pipe(Effect.mapError((error) => named(options.filename, error)))
 
 /**
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError> =>
-  Layer.scopedContext(build(options)).pipe(Layer.provide(Reactivity.layer))
+export const layer = (
+  options: Options
+): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError> => {
+  orThrow(checkFilename(options.filename))
+  return Layer.scopedContext(build(options)).pipe(Layer.provide(Reactivity.layer))
+}
 
 /**
  * The same with options from the application's configuration.

@@ -3,12 +3,13 @@ import { SqlClient } from "@effect/sql"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, Worker } from "dbjobq"
-import { Deferred, Effect, Fiber, Layer, Redacted, Schedule, Schema } from "effect"
+import { Deferred, Effect, Fiber, Layer, Redacted, Schedule, Schema, Supervisor } from "effect"
 import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import * as MysqlStorage from "../../src/storage/MysqlStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
 import { storageModel } from "../../src/testing/model.js"
+import { halfOpenSuite } from "./halfOpen.js"
 import { job } from "./jobs.js"
 import { mysql, queryMysql } from "./servers.js"
 import { sqlSuite } from "./shared.js"
@@ -90,6 +91,18 @@ else {
     )
   const claimed = (storage: JobStorage["Type"], limit: number, owner = "w") =>
     storage.claim({ names: ["mail"], limit, owner, lease: 60_000 })
+
+  halfOpenSuite("MysqlStorage", {
+    defaultPort: 3306,
+    fresh: Effect.map(fresh, (url) => ({
+      url,
+      table: "dbjobq_jobs",
+      layer: (by, queryTimeout) => MysqlStorage.layer({ url: by, queryTimeout, maxConnections: 3 })
+    })),
+    sleep: (seconds) => `SELECT SLEEP(${seconds})`,
+    underWay: () => `SELECT id FROM information_schema.processlist
+      WHERE db = DATABASE() AND command <> 'Sleep' AND id <> CONNECTION_ID()`
+  })
 
   describe("MysqlStorage", () => {
     it.live("ten starters at once", () =>
@@ -243,6 +256,26 @@ else {
           ])
         })
       )
+    )
+
+    it.live("however many enqueues are in the application's transactions, one fiber waits for the commits", () =>
+      Effect.gen(function* () {
+        const url = yield* fresh
+        yield* Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const sql = yield* SqlClient.SqlClient
+          const supervisor = yield* Supervisor.track
+          yield* Effect.supervised(
+            Effect.forEach(Array.from({ length: 20 }), () => sql.withTransaction(storage.insert([job()]))),
+            supervisor
+          )
+          const left = () => Effect.map(supervisor.value, (fibers) => fibers.length)
+          // itself, and the two that it waits for
+          assert.isAtMost(yield* left(), 3)
+          yield* Effect.sleep(2_200)
+          assert.strictEqual(yield* left(), 0)
+        }).pipe(Effect.provide(oneConnection(url)))
+      })
     )
 
     it.live("trailing blanks, case and accents tell names apart", () =>

@@ -1,6 +1,8 @@
 import { afterAll, assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { JobStorage, Transactional, type Wakeup } from "../../src/JobStorage.js"
@@ -8,7 +10,9 @@ import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
 import { storageModel } from "../../src/testing/model.js"
+import { halfOpenSuite } from "./halfOpen.js"
 import { job } from "./jobs.js"
+import { proxy } from "./proxy.js"
 import { dropSchema, postgres, query, randomSchema } from "./servers.js"
 import { sqlSuite } from "./shared.js"
 
@@ -34,6 +38,21 @@ else {
   storageModel("PostgreSQL, Effect's clock", PgStorage.layer({ url, schema: fresh(), clock: "effect" }))
 
   sqlSuite("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
+
+  halfOpenSuite("PgStorage", {
+    defaultPort: 5432,
+    fresh: Effect.sync(() => {
+      const schema = fresh()
+      return {
+        url,
+        table: `${schema}.dbjobq_jobs`,
+        layer: (by, queryTimeout) => PgStorage.layer({ url: by, schema, queryTimeout, maxConnections: 3 })
+      }
+    }),
+    sleep: (seconds) => `SELECT pg_sleep(${seconds})`,
+    underWay: (table) => `SELECT pid FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()
+      AND query LIKE '%"${table.replace(".", '".')}%'`
+  })
 
   describe("PgStorage", () => {
     it.live(
@@ -82,6 +101,28 @@ else {
           yield* Fiber.interrupt(fiber)
         }).pipe(Effect.provide(PgStorage.layer({ url, schema })), Effect.timeout("20 seconds"))
       },
+      30_000
+    )
+
+    it.scopedLive(
+      "wake-ups arrive, also after the connection went silent",
+      () =>
+        Effect.gen(function* () {
+          const schema = fresh()
+          const between = yield* proxy(url, 5432)
+          const context = yield* Layer.build(
+            PgStorage.layer({ url: between.url, schema, queryTimeout: "500 millis", maxConnections: 3 })
+          )
+          const storage = Context.get(context, JobStorage)
+          const heard = yield* Queue.unbounded<Wakeup>()
+          yield* Effect.forkScoped(Stream.runForEach(storage.wakeups, (wakeup) => Queue.offer(heard, wakeup)))
+          const connected = Effect.zipRight(Queue.take(heard), Queue.take(heard))
+          yield* connected
+          yield* between.freeze
+          yield* connected
+          yield* storage.insert([job()])
+          assert.strictEqual(yield* Queue.take(heard), "jobs")
+        }).pipe(Effect.timeout("25 seconds")),
       30_000
     )
 

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs"
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
+import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import * as Context from "effect/Context"
@@ -101,7 +102,7 @@ describe("SqliteStorage", () => {
     })
   )
 
-  it.effect("refuses an old engine and a file that cannot be opened", () =>
+  it.effect("refuses an old engine", () =>
     Effect.gen(function* () {
       const old = yield* Effect.flip(checkVersion("3.51.2"))
       assert.include(old.message, "3.51.3")
@@ -109,10 +110,55 @@ describe("SqliteStorage", () => {
       yield* checkVersion("3.51.3")
       yield* checkVersion("3.53.0")
       yield* checkVersion("4.0.0")
-      const error = yield* Effect.flip(
-        Effect.provide(JobStorage, SqliteStorage.layer({ filename: join(directory, "none", "x.db") }))
-      )
-      assert.strictEqual(error._tag, "StorageError")
     })
+  )
+
+  it("refuses a name that makes a database which is gone at the end", () => {
+    for (const filename of ["", " "]) assert.throws(() => SqliteStorage.layer({ filename }), /filename/)
+    // as a program without types, or with an unset variable, gives it
+    const unset: { filename: string } = JSON.parse("{}")
+    assert.throws(() => SqliteStorage.layer(unset), /filename/)
+  })
+
+  it.live("says which file cannot be opened, and why", () =>
+    Effect.gen(function* () {
+      const refused = (filename: string) =>
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(Effect.provide(JobStorage, SqliteStorage.layer({ filename })))
+          assert.strictEqual(error._tag, "StorageError")
+          assert.include(error.message, filename)
+          return error
+        })
+      const missing = yield* refused(join(directory, "none", "x.db"))
+      assert.include(missing.message, "directory does not exist")
+      assert.include((yield* refused(directory)).message, "SQLITE_CANTOPEN")
+      const text = file()
+      writeFileSync(text, "no database, but long enough to be one ".repeat(100))
+      const strange = yield* refused(text)
+      assert.include(strange.message, "SQLITE_NOTADB")
+      assert.isFalse(strange.isTransient)
+      const broken = file()
+      yield* Effect.provide(JobStorage, SqliteStorage.layer({ filename: broken }))
+      const pages = openSync(broken, "r+")
+      writeSync(pages, Buffer.alloc(4096 * 8, 7), 0, 4096 * 8, 100)
+      closeSync(pages)
+      assert.include((yield* refused(broken)).message, "SQLITE_CORRUPT")
+    })
+  )
+
+  it.scopedLive(
+    "says which file is locked",
+    () =>
+      Effect.gen(function* () {
+        const filename = file()
+        const holder = yield* SqliteClient.make({ filename, disableWAL: true }).pipe(Effect.provide(Reactivity.layer))
+        yield* holder`PRAGMA locking_mode = EXCLUSIVE`
+        yield* holder`CREATE TABLE t (a)`
+        const error = yield* Effect.flip(Effect.provide(JobStorage, SqliteStorage.layer({ filename })))
+        assert.include(error.message, filename)
+        assert.include(error.message, "SQLITE_BUSY")
+        assert.isTrue(error.isTransient)
+      }),
+    30_000
   )
 })

@@ -1,10 +1,9 @@
 /** Hints that wait for the commit: a worker that looks before it finds nothing, and would not look again soon. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as FiberRef from "effect/FiberRef"
 import * as GlobalValue from "effect/GlobalValue"
-
-const liveClock = Clock.make()
+import type { Wakeup } from "../../JobStorage.js"
+import { liveClock } from "./liveClock.js"
 
 type Hints = Array<() => void>
 
@@ -23,18 +22,46 @@ export const collect = <A, E, R>(transaction: Effect.Effect<A, E, R>): Effect.Ef
     )
   })
 
+type Tell = (wakeup: Wakeup) => void
+
 /** Nothing tells when a transaction that another opened commits, so the hint is repeated for as long as most take. */
 const pauses = [20, 100, 400, 1_500]
 
-const repeat = (hint: () => void) =>
-  Effect.forEach(pauses, (pause) => Effect.zipRight(Effect.sleep(pause), Effect.sync(hint)), { discard: true }).pipe(
-    Effect.withClock(liveClock),
-    Effect.interruptible,
-    Effect.forkDaemon
-  )
-
-export const tell = (hint: () => void, inTransaction: boolean): Effect.Effect<void> =>
-  Effect.flatMap(FiberRef.get(current), (hints) => {
-    if (!inTransaction) return Effect.sync(hint)
-    return hints === undefined ? repeat(hint) : Effect.sync(() => hints.push(hint))
+/** One for all transactions: what comes while it repeats makes it begin anew. */
+const repeater = (tell: Tell): ((wakeup: Wakeup) => Effect.Effect<void>) => {
+  const anew = Effect.unsafeMakeLatch(false)
+  const wakeups = new Set<Wakeup>()
+  let round = 0
+  const turn = (pause: number) =>
+    Effect.map(Effect.raceFirst(Effect.as(Effect.sleep(pause), true), Effect.as(anew.await, false)), (slept) => {
+      anew.unsafeClose()
+      round = slept ? round + 1 : 0
+      if (slept) for (const wakeup of wakeups) tell(wakeup)
+    })
+  const repeat: Effect.Effect<void> = Effect.suspend(() => {
+    const pause = pauses[round]
+    if (pause !== undefined) return Effect.zipRight(turn(pause), repeat)
+    wakeups.clear()
+    round = 0
+    return Effect.void
   })
+  return (wakeup) =>
+    Effect.suspend(() => {
+      const idle = wakeups.size === 0
+      wakeups.add(wakeup)
+      if (idle) return Effect.forkDaemon(Effect.interruptible(Effect.withClock(repeat, liveClock)))
+      // the shortest pause is not cut, or a busy producer would never let it end
+      if (round > 0) anew.unsafeOpen()
+      return Effect.void
+    })
+}
+
+/** Tells at once, or when the transaction that is open has committed. */
+export const make = (tell: Tell): ((wakeup: Wakeup, inTransaction: boolean) => Effect.Effect<void>) => {
+  const repeat = repeater(tell)
+  return (wakeup, inTransaction) =>
+    Effect.flatMap(FiberRef.get(current), (hints) => {
+      if (!inTransaction) return Effect.sync(() => tell(wakeup))
+      return hints === undefined ? repeat(wakeup) : Effect.sync(() => hints.push(() => tell(wakeup)))
+    })
+}

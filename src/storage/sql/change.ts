@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
-import { shared } from "./ownership.js"
+import { isOpen } from "./ownership.js"
 
 /** The rows of `table` that `where` holds for, or whose ids `pick` selects under locks of its own. */
 type Rows = { readonly table: Statement.Fragment } & (
@@ -30,7 +30,7 @@ export const unit = <A>(
   db: Db,
   effect: Effect.Effect<A, SqlError | StorageError>
 ): Effect.Effect<A, SqlError | StorageError> =>
-  Effect.flatMap(shared.inTransaction, (inside) => (inside ? effect : db.withTransaction(effect)))
+  Effect.flatMap(isOpen, (inside) => (inside ? effect : db.withTransaction(effect)))
 
 interface Id {
   readonly id: string

@@ -1,6 +1,7 @@
 /** What every statement file needs: the client, the table names, the clock and the error mapping. */
 import * as SqlClient from "@effect/sql/SqlClient"
 import { SqlError } from "@effect/sql/SqlError"
+import type { Connection } from "@effect/sql/SqlConnection"
 import type * as Statement from "@effect/sql/Statement"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -12,14 +13,16 @@ import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import * as AfterCommit from "./afterCommit.js"
+import * as Deadline from "./deadline.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
+import { liveClock } from "./liveClock.js"
 import * as Mysql from "./mysql.js"
-import { type Ownership, shared } from "./ownership.js"
+import { isOpen, type Ownership } from "./ownership.js"
 
 export type Dialect = "pg" | "sqlite" | "mysql"
 
 export interface Db {
-  readonly sql: SqlClient.SqlClient
+  readonly sql: Statement.Constructor
   readonly dialect: Dialect
   readonly storeClock: boolean
   readonly schema: string | undefined
@@ -67,9 +70,6 @@ export interface Db {
   readonly withTransaction: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | StorageError, R>
 }
 
-/** Real time, also under TestClock: waits for other processes are not simulated. */
-export const liveClock = Clock.make()
-
 export const storageError = (operation: string, cause: unknown): StorageError =>
   cause instanceof StorageError
     ? cause
@@ -87,7 +87,7 @@ export const retryContention = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   again: (error: E) => boolean
 ): Effect.Effect<A, E, R> =>
-  Effect.flatMap(shared.inTransaction, (inside) => {
+  Effect.flatMap(isOpen, (inside) => {
     if (inside) return effect
     const until = liveClock.unsafeCurrentTimeMillis() + retryFor
     const attempt = (pause: number): Effect.Effect<A, E, R> =>
@@ -114,31 +114,40 @@ const begin: { readonly [D in Dialect]: string } = {
   mysql: "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; START TRANSACTION"
 }
 
-const transactions = (sql: SqlClient.SqlClient, dialect: Dialect, { home, remember }: Ownership) => {
+const transactions = (
+  sql: SqlClient.SqlClient,
+  dialect: Dialect,
+  { home, remember }: Ownership,
+  deadline: Deadline.Deadline | undefined
+) => {
   const commitFailures = new WeakSet<object>()
+  const reserve = deadline === undefined ? sql.reserve : Deadline.reserve(deadline, sql)
+  const control = (connection: Connection, statement: string) => {
+    const bounded = deadline === undefined ? connection : Deadline.inTransaction(deadline, connection)
+    return bounded.executeUnprepared(statement, [], undefined)
+  }
   const transact = SqlClient.makeWithTransaction({
     transactionTag: SqlClient.TransactionConnection,
     spanAttributes: [],
     acquireConnection: Effect.flatMap(Scope.make(), (scope) =>
-      Scope.extend(sql.reserve, scope).pipe(
+      Scope.extend(reserve, scope).pipe(
         Effect.map((connection) => [scope, connection] as const),
         Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
     ),
-    begin: (connection) => connection.executeUnprepared(begin[dialect], [], undefined),
-    savepoint: (connection, id) => connection.executeUnprepared(`SAVEPOINT effect_sql_${id}`, [], undefined),
+    begin: (connection) => control(connection, begin[dialect]),
+    savepoint: (connection, id) => control(connection, `SAVEPOINT effect_sql_${id}`),
     commit: (connection) =>
-      connection.executeUnprepared("COMMIT", [], undefined).pipe(
+      control(connection, "COMMIT").pipe(
         // a failed COMMIT leaves SQLite inside the transaction, and the library turns the error into a defect
         Effect.tapError((error) => {
           commitFailures.add(error)
-          return Effect.ignore(connection.executeUnprepared("ROLLBACK", [], undefined))
+          return Effect.ignore(control(connection, "ROLLBACK"))
         })
       ),
     // after a failed BEGIN there is nothing to roll back, and saying so would hide the reason
-    rollback: (connection) => Effect.ignore(connection.executeUnprepared("ROLLBACK", [], undefined)),
-    rollbackSavepoint: (connection, id) =>
-      Effect.ignore(connection.executeUnprepared(`ROLLBACK TO SAVEPOINT effect_sql_${id}`, [], undefined))
+    rollback: (connection) => Effect.ignore(control(connection, "ROLLBACK")),
+    rollbackSavepoint: (connection, id) => Effect.ignore(control(connection, `ROLLBACK TO SAVEPOINT effect_sql_${id}`))
   })
 
   /** `begun` tells a BEGIN that failed (the body never ran) from all else. */
@@ -182,15 +191,17 @@ export const make = (options: {
   readonly storeClock: boolean
   readonly schema: string | undefined
   readonly ownership: Ownership
+  readonly deadline: Deadline.Deadline | undefined
   /** Tells the workers of this process, where the store tells nobody. */
   readonly tell: (wakeup: Wakeup) => void
 }): Db => {
   // a user's name transforms would rename our columns and the keys inside our JSON
-  const sql = options.sql.withoutTransforms()
+  const plain = options.sql.withoutTransforms()
+  const sql = options.deadline === undefined ? plain : Deadline.statements(options.deadline, plain)
   const pg = options.dialect === "pg"
   const mysql = options.dialect === "mysql"
   const table = (name: string) => sql.literal(qualified(name, options.schema))
-  const transact = transactions(options.sql, options.dialect, options.ownership)
+  const transact = transactions(options.sql, options.dialect, options.ownership, options.deadline)
   const withTransaction: Db["withTransaction"] = mysql ? (effect) => AfterCommit.collect(transact(effect)) : transact
   const run: Db["run"] = (operation, effect) =>
     options.ownership.home(
@@ -220,8 +231,8 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     Effect.tap(sql<A>`${statement} RETURNING ${sql.literal(columns)}`, (rows) =>
       rows.length > 0 ? Effect.sync(() => options.tell(wakeup)) : Effect.void
     )
-  const tell = (wakeup: Wakeup) =>
-    Effect.flatMap(shared.inTransaction, (inside) => AfterCommit.tell(() => options.tell(wakeup), inside))
+  const tellAfterCommit = AfterCommit.make(options.tell)
+  const tell = (wakeup: Wakeup) => Effect.flatMap(isOpen, (inside) => tellAfterCommit(wakeup, inside))
   const tellingMysql: Db["telling"] = (wakeup, _columns, statement) =>
     Effect.flatMap(sql`${statement}`.raw, (answer) =>
       Effect.as(Mysql.affectedRows(answer) > 0 ? tell(wakeup) : Effect.void, [])

@@ -1,5 +1,4 @@
 /** What MySQL and MariaDB need beside the shared statements. Every text here is understood by both. */
-import type * as SqlClient from "@effect/sql/SqlClient"
 import type * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 
@@ -29,7 +28,7 @@ const types = {
 
 /** Tuples as the rows of a table `v` with these columns, so that a statement's text does not depend on their number. */
 export const values = (
-  sql: SqlClient.SqlClient,
+  sql: Statement.Constructor,
   columns: { readonly [name: string]: keyof typeof types },
   tuples: ReadonlyArray<ReadonlyArray<string | number | null>>
 ): Statement.Fragment =>
@@ -48,7 +47,7 @@ export const tags = `JSON_TABLE(tags, '$[*]' COLUMNS (tag ${types.key} PATH '$')
  * `column` is one of the list. The values are bound one by one, as only then the index is used in every kind of
  * statement, and filled up to a power of two, so that there are few texts to prepare.
  */
-export const among = (sql: SqlClient.SqlClient, column: string, list: ReadonlyArray<string>): Statement.Fragment => {
+export const among = (sql: Statement.Constructor, column: string, list: ReadonlyArray<string>): Statement.Fragment => {
   const [first] = list
   if (first === undefined) return sql.literal("FALSE")
   const size = 2 ** Math.ceil(Math.log2(list.length))

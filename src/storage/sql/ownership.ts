@@ -30,12 +30,38 @@ export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
     return Context.unsafeMake<R>(services)
   })
 
-/** Of a client that belongs to the application: it has no other, as far as anyone can tell. */
-export const shared: Ownership = {
-  inTransaction: Effect.map(open, Option.isSome),
-  home: (effect) => effect,
-  remember: Effect.void
-}
+/** Whether the running fiber is inside any client's transaction; where `home` has been, inside one of ours. */
+export const isOpen: Effect.Effect<boolean> = Effect.map(open, Option.isSome)
+
+const of = (isOwn: (connection: object) => boolean, remember: Effect.Effect<void>): Ownership => ({
+  inTransaction: Effect.map(open, Option.exists(isOwn)),
+  home: (effect) =>
+    Effect.flatMap(open, (connection) =>
+      Option.isNone(connection) || isOwn(connection.value) ? effect : detached(effect)
+    ),
+  remember
+})
+
+const reserved = (client: SqlClient.SqlClient) => Effect.scoped(client.reserve)
+
+/**
+ * Of a client that belongs to the application, which may open transactions as it likes. Drivers make a class of
+ * connections for each client, or have one connection only; where neither holds all transactions are taken for ours.
+ */
+export const shared = (client: SqlClient.SqlClient): Effect.Effect<Ownership> =>
+  Effect.gen(function* () {
+    // inside a transaction of ours there may be no connection left to reserve
+    if (yield* isOpen) return (): boolean => true
+    const one = yield* reserved(client)
+    const another = yield* reserved(client)
+    if (one === another) return (connection: object) => connection === one
+    const kind: unknown = Object.getPrototypeOf(one)
+    return kind === Object.prototype ? () => true : (connection: object) => Object.getPrototypeOf(connection) === kind
+  }).pipe(
+    // a client without transactions may die of it
+    Effect.catchAllCause(() => Effect.succeed(() => true)),
+    Effect.map((isOwn) => of(isOwn, Effect.void))
+  )
 
 /**
  * Of a client that the storage made: its `withTransaction` is replaced by one that remembers its connections, with
@@ -46,18 +72,16 @@ export const exclusive = (
   around: <A, E, R>(transaction: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Ownership => {
   const own = new WeakSet<object>()
-  const isOwn = (connection: Option.Option<object>) => Option.isSome(connection) && own.has(connection.value)
-  const home: Ownership["home"] = (effect) =>
-    Effect.flatMap(open, (connection) =>
-      Option.isNone(connection) || own.has(connection.value) ? effect : detached(effect)
-    )
-  const remember = Effect.map(open, (connection) => {
-    if (Option.isSome(connection)) own.add(connection.value)
-  })
+  const ownership = of(
+    (connection) => own.has(connection),
+    Effect.map(open, (connection) => {
+      if (Option.isSome(connection)) own.add(connection.value)
+    })
+  )
   const { withTransaction } = client
   Object.assign(client, {
     withTransaction: <R, E, A>(effect: Effect.Effect<A, E, R>) =>
-      home(around(withTransaction(Effect.zipRight(remember, effect))))
+      ownership.home(around(withTransaction(Effect.zipRight(ownership.remember, effect))))
   })
-  return { inTransaction: Effect.map(open, isOwn), home, remember }
+  return ownership
 }

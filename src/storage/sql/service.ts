@@ -9,6 +9,7 @@ import * as AfterCommit from "./afterCommit.js"
 import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
+import type { Deadline } from "./deadline.js"
 import { fire } from "./fire.js"
 import * as GroupCommit from "./groupCommit.js"
 import { insert } from "./insert.js"
@@ -35,6 +36,8 @@ export interface MakeOptions {
   readonly groupCommit?: boolean | undefined
   /** The client was made for this storage, and is given to the application from here. */
   readonly exclusive?: boolean | undefined
+  /** How long each statement of the storage may take; its migration may take longer. */
+  readonly deadline?: Deadline | undefined
 }
 
 export const checkSchema = (schema: string | undefined): InvalidOption | undefined =>
@@ -63,19 +66,24 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
   Effect.gen(function* () {
     const dialect = yield* dialectOf(options.sql)
     const ownership =
-      options.exclusive === true ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity) : shared
+      options.exclusive === true
+        ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity)
+        : yield* shared(options.sql)
     // SQLite and MySQL tell no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
-    const db = Db.make({
-      sql: options.sql,
-      tell: hints.tell,
-      dialect,
-      storeClock: dialect !== "sqlite" && options.clock !== "effect",
-      schema: dialect === "pg" ? options.schema : undefined,
-      ownership
-    })
+    const within = (deadline: Deadline | undefined) =>
+      Db.make({
+        sql: options.sql,
+        tell: hints.tell,
+        dialect,
+        storeClock: dialect !== "sqlite" && options.clock !== "effect",
+        schema: dialect === "pg" ? options.schema : undefined,
+        ownership,
+        deadline
+      })
+    const db = within(options.deadline)
     if (dialect === "mysql") yield* detached(checkServer(db))
-    if (options.migrate !== false) yield* detached(Migrations.run(db))
+    if (options.migrate !== false) yield* detached(Migrations.run(within(undefined)))
     if (dialect === "mysql") yield* detached(checkTables(db))
     const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity
     const service = JobStorage.of({

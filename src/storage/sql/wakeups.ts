@@ -1,17 +1,35 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
-import { liveClock } from "./db.js"
 import { describe } from "./isTransient.js"
+import { liveClock } from "./liveClock.js"
 import { detached } from "./ownership.js"
 
-/** How a client hears of NOTIFY; only drivers with LISTEN have it. */
-export type Listen = (channel: string) => Stream.Stream<string, SqlError>
+/** How a client hears of NOTIFY; only drivers with LISTEN have it. What it took is given up when the scope closes. */
+export type Listen = (channel: string) => Effect.Effect<Stream.Stream<string, SqlError>, never, Scope.Scope>
+
+/** In a fiber that nobody waits for: the driver begins and ends with statements that a dead backend never answers. */
+const heardOn = (
+  stream: Stream.Stream<string, SqlError>
+): Effect.Effect<Stream.Stream<string, SqlError>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const payloads = yield* Queue.unbounded<string>()
+    const fiber = yield* Effect.forkDaemon(
+      Effect.interruptible(Stream.runForEach(stream, (payload) => Queue.offer(payloads, payload)))
+    )
+    yield* Effect.addFinalizer(() => Fiber.interruptFork(fiber))
+    return Stream.merge(Stream.fromQueue(payloads), Stream.drain(Stream.fromEffect(Fiber.join(fiber))), {
+      haltStrategy: "either"
+    })
+  })
 
 const interval = 5_000
 const patience = 3_000
@@ -33,12 +51,13 @@ const session = (
   listen: Listen,
   onConnected: () => void
 ): Stream.Stream<Wakeup, SqlError | NoEcho> =>
-  Stream.unwrap(
-    Effect.map(Random.nextInt, (unique) => {
-      const probe = `?${unique}`
+  Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const payloads = yield* Effect.flatMap(listen(channel), heardOn)
+      const probe = `?${yield* Random.nextInt}`
       let echoed = false
       let connected = false
-      const heard = Stream.mapConcat(listen(channel), (payload): ReadonlyArray<Wakeup> => {
+      const heard = Stream.mapConcat(payloads, (payload): ReadonlyArray<Wakeup> => {
         if (payload === "jobs" || payload === "schedules") return [payload]
         if (payload !== probe) return none
         echoed = true

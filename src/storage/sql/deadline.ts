@@ -1,0 +1,84 @@
+/** A bound on how long a statement waits for the server: a peer that has vanished neither answers nor closes. */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type { Connection } from "@effect/sql/SqlConnection"
+import { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { isReadOnly } from "./isTransient.js"
+import { liveClock } from "./liveClock.js"
+
+export interface Deadline {
+  readonly millis: number
+  /** How the driver writes a statement, and what it tells in its spans. */
+  readonly compiler: Statement.Compiler
+  readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
+  /** Closes the connection, so that its pool forgets it, and ends on the server what it was busy with. */
+  readonly breakOff: (connection: Connection) => Effect.Effect<void>
+}
+
+class Late extends Error {
+  readonly code = "ETIMEDOUT"
+}
+
+/** Disconnected, as drivers let go of a call only when the server answers; and also where nothing may interrupt. */
+const within = <A, R>(
+  millis: number,
+  call: Effect.Effect<A, SqlError, R>,
+  late: Effect.Effect<void>
+): Effect.Effect<A, SqlError, R> =>
+  Effect.flatten(
+    Effect.timeoutTo(Effect.interruptible(Effect.disconnect(call)), {
+      duration: millis,
+      onSuccess: (value): Effect.Effect<A, SqlError> => Effect.succeed(value),
+      onTimeout: () => {
+        const cause = new Late(`no answer from the server within ${millis} ms`)
+        return Effect.zipRight(late, Effect.fail(new SqlError({ cause, message: cause.message })))
+      }
+    })
+  ).pipe(Effect.withClock(liveClock))
+
+type Bounded = <A>(call: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
+
+const over = (connection: Connection, bounded: Bounded): Connection => ({
+  execute: (...call) => bounded(connection.execute(...call)),
+  executeRaw: (...call) => bounded(connection.executeRaw(...call)),
+  executeValues: (...call) => bounded(connection.executeValues(...call)),
+  executeUnprepared: (...call) => bounded(connection.executeUnprepared(...call)),
+  executeStream: (...call) => connection.executeStream(...call)
+})
+
+/** A connection inside a transaction: one that did not answer in time has lost that transaction. */
+export const inTransaction = ({ breakOff, millis }: Deadline, connection: Connection): Connection =>
+  over(connection, (call) => within(millis, call, breakOff(connection)))
+
+/** A connection for one statement: the pool must not lend it again while that may still be under way. */
+const forOne = ({ breakOff, millis }: Deadline, connection: Connection): Connection =>
+  over(connection, (call) =>
+    within(millis, call, breakOff(connection)).pipe(
+      Effect.onInterrupt(() => breakOff(connection)),
+      // a server that a failover has demoted stays so: the next connection may lead to its successor
+      Effect.tapError((error) => (isReadOnly(error) ? breakOff(connection) : Effect.void))
+    )
+  )
+
+/** A connection of the pool, which interrupted or late leaves no one lent out: drivers forget whom it was for. */
+export const reserve = (deadline: Deadline, sql: SqlClient.SqlClient): SqlClient.SqlClient["reserve"] =>
+  within(deadline.millis, Effect.uninterruptible(sql.reserve), Effect.void)
+
+/** The client's statements, each under the deadline, also inside a transaction that is open. */
+export const statements = (deadline: Deadline, sql: SqlClient.SqlClient): Statement.Constructor => {
+  const fresh = Effect.map(reserve(deadline, sql), (connection) => forOne(deadline, connection))
+  return Statement.make(
+    Effect.flatMap(
+      Effect.serviceOption(SqlClient.TransactionConnection),
+      Option.match({
+        onNone: () => fresh,
+        onSome: ([connection]) => Effect.succeed(inTransaction(deadline, connection))
+      })
+    ),
+    deadline.compiler,
+    deadline.spanAttributes,
+    undefined
+  )
+}
