@@ -4,7 +4,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { JobStorage } from "dbjobq"
-import { storageContract, storageModel } from "dbjobq/testing"
+import { storageContract, storageModel } from "dbjobq/testing/contract"
 import * as FileStorage from "./file-storage.js"
 
 const folder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "file-storage-" }))
