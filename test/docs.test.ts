@@ -9,10 +9,14 @@ const read = (path: string) => readFile(fileURLToPath(new URL(`../${path}`, impo
 const flat = (text: string): string => text.replace(/^ +/gm, "").trim()
 
 describe("docs", () => {
-  it("write-a-storage: every block of code is in the example or in its test", async () => {
+  it("write-a-storage: every block of code is in the example, its test, or what they use", async () => {
     const page = await read("docs/write-a-storage.md")
     const blocks = Array.from(page.matchAll(/^```ts\n(.*?)^```/gms), ([, code = ""]) => flat(code))
-    const sources = [flat(await read("examples/file-storage.ts")), flat(await read("examples/file-storage.test.ts"))]
+    const sources = await Promise.all(
+      ["examples/file-storage.ts", "examples/file-storage.test.ts", "src/Rows.ts", "src/internal/transitions.ts"].map(
+        async (path) => flat(await read(path))
+      )
+    )
     assert.isAbove(blocks.length, 8)
     for (const block of blocks) {
       assert.isTrue(
@@ -20,5 +24,14 @@ describe("docs", () => {
         block
       )
     }
+  })
+
+  it("write-a-storage: the example is as short as the page says", async () => {
+    const page = await read("docs/write-a-storage.md")
+    const lines = (await read("examples/file-storage.ts"))
+      .split("\n")
+      .filter((line) => !/^\s*(\/\/.*|\/\*\*.*)?$/.test(line))
+    assert.include(page, `${lines.length} lines of code`)
+    assert.isBelow(lines.length, 150)
   })
 })
