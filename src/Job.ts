@@ -294,6 +294,11 @@ export interface Options<PayloadType, PayloadInput, S extends AnySchema, E exten
   readonly uniqueKey?: ((payload: PayloadType) => string | undefined) | undefined
 }
 
+/** A field whose schema needs services is refused where the job is defined: a worker could not decode the payload. */
+type NoServices<F extends Schema.Struct.Fields> = [Schema.Struct.Context<F>] extends [never]
+  ? unknown
+  : { readonly payload: "the schema of a payload must not need services" }
+
 /**
  * Defines a job.
  *
@@ -332,7 +337,10 @@ export function make<
   F extends Schema.Struct.Fields = {},
   S extends AnySchema = typeof Schema.Void,
   E extends AnySchema = typeof Schema.Never
->(name: Name, options?: Options<Schema.Simplify<Schema.Struct.Type<F>>, F, S, E>): Job<Name, Schema.Struct<F>, S, E>
+>(
+  name: Name,
+  options?: Options<Schema.Simplify<Schema.Struct.Type<F>>, F, S, E> & NoServices<F>
+): Job<Name, Schema.Struct<F>, S, E>
 export function make<A, E>(
   name: string,
   options: {

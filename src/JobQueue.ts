@@ -47,25 +47,31 @@ import {
 import * as Recurrence from "./Recurrence.js"
 
 /**
+ * Options of one enqueued job. A value outside its rule fails the enqueue with an `InvalidOption` that names the field;
+ * nothing is written then.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface EnqueueOptions {
-  /** Not before this long from now, by the store's clock. Not together with `runAt`. */
+  /** Due this long from now, by the store's clock; rounded up to whole milliseconds. Not together with `runAt`. Default 0. */
   readonly delay?: Duration.DurationInput | undefined
-  /** Not before this instant (a Date or epoch milliseconds). */
+  /** Due at this instant: a `Date` or whole epoch milliseconds. One that has passed is due at once. */
   readonly runAt?: Date | number | undefined
-  /** Default: the job's. */
+  /** Higher first, int32. Default: the job's. */
   readonly priority?: number | undefined
-  /** Retries after the first attempt. Default: the job's. */
+  /** Retries after the first attempt, 0 to 1,000,000. Default: the job's `retry.times`. */
   readonly retries?: number | undefined
-  /** Default: the job's. */
+  /** 1 to 100 of `A-Z a-z 0-9 _ . : / -`, not beginning with punctuation. Default: the job's. */
   readonly queue?: string | undefined
-  /** 1 to 100 printable characters. Default a UUIDv7. An id that exists under the same job adds nothing. */
+  /**
+   * 1 to 100 printable ASCII characters without spaces. Default a new UUIDv7. An id that exists under the same job name
+   * adds nothing; under another name it is an `InvalidOption`.
+   */
   readonly id?: string | undefined
-  /** Default: the job's `uniqueKey` of the payload. */
+  /** 1 to 1,000 characters. Default: the job's `uniqueKey` of the payload. */
   readonly uniqueKey?: string | undefined
-  /** At most 20, each 1 to 100 characters. */
+  /** At most 20, each 1 to 100 characters; for `list` and `stream` with `{ tag }`. Default none. */
   readonly tags?: ReadonlyArray<string> | undefined
 }
 
@@ -242,7 +248,9 @@ export class JobQueue extends Context.Tag("dbjobq/JobQueue")<JobQueue, Service>(
 const pageMax = 200
 const pruneBatch = 1_000
 
-const instant = (value: Date | number): number => (typeof value === "number" ? value : value.getTime())
+/** NaN for what is no instant: a caller without types may give a string. */
+const instant = (value: unknown): number =>
+  typeof value === "number" ? value : value instanceof Date ? value.getTime() : Number.NaN
 
 const dueOf = (options: {
   readonly delay?: Duration.DurationInput | undefined
@@ -255,7 +263,7 @@ const dueOf = (options: {
     const runAt = instant(options.runAt)
     return Number.isInteger(runAt) && Math.abs(runAt) <= 8_640_000_000_000_000
       ? { runAt }
-      : new InvalidOption({ field: "runAt", rule: "must be a valid instant in whole milliseconds" })
+      : new InvalidOption({ field: "runAt", rule: "must be a valid Date or whole epoch milliseconds" })
   }
   const delay = option.millis("delay", options.delay ?? 0)
   return typeof delay === "number" ? { delay: Math.ceil(delay) } : delay

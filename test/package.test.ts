@@ -131,6 +131,19 @@ describe("package", () => {
     assert.strictEqual(stdout.trim(), "[ 1, 0 ]")
   })
 
+  it("prints the SQL of the tables, or in one line why not", async () => {
+    const bin = join(app, "node_modules/dbjobq/dist/bin.js")
+    const { stdout } = await exec(process.execPath, [bin, "sql", "pg", "jobs"])
+    assert.include(stdout, "CREATE TABLE")
+    const refused = await exec(process.execPath, [bin, "sql", "pg", "bad-name"]).then(
+      () => assert.fail("a bad schema must be refused"),
+      (error) => error
+    )
+    assert.strictEqual(refused.code, 1)
+    assert.strictEqual(refused.stdout, "")
+    assert.match(refused.stderr, /^dbjobq: schema: must be [^\n]+\n$/)
+  })
+
   it("keeps the inside closed", async () => {
     for (const specifier of [
       "dbjobq/internal/id",
