@@ -20,6 +20,8 @@ import { liveClock, storageError } from "./sql/db.js"
 import * as Service from "./sql/service.js"
 
 /**
+ * How the storage behaves, whoever made the client.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -33,6 +35,8 @@ export interface ClientOptions {
 }
 
 /**
+ * The connection, and how the storage behaves.
+ *
  * @since 0.1.0
  * @category models
  */

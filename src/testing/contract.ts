@@ -16,6 +16,8 @@ import { scheduleContract } from "./scheduleContract.js"
 export { type ModelOptions, storageModel } from "./model.js"
 
 /**
+ * Options of the suite.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -13,6 +13,8 @@ import { JobStorage } from "../JobStorage.js"
 import { nextId } from "./kit.js"
 
 /**
+ * Options of the suite.
+ *
  * @since 0.1.0
  * @category models
  */
