@@ -4,7 +4,7 @@ import { NodeFileSystem } from "@effect/platform-node"
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { JobStorage } from "dbjobq"
-import { storageContract, storageModel } from "dbjobq/testing"
+import { storageContract, storageModel } from "dbjobq/testing/contract"
 import * as FileStorage from "./file-storage.js"
 
 const folder = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "file-storage-" }))
@@ -16,7 +16,7 @@ storageModel("FileStorage", layer)
 
 // what the contract cannot know: how this storage is closed, and how it breaks
 
-it.scoped("keeps its rows when it is opened again; a write that fails changes nothing", () =>
+it.scoped("keeps its rows when it is opened again; a write that fails or dies half-way changes nothing", () =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* folder
@@ -25,6 +25,8 @@ it.scoped("keeps its rows when it is opened again; a write that fails changes no
     const paused = Effect.flatMap(JobStorage.JobStorage, (storage) => storage.pausedQueues)
     const first = yield* open
     yield* Effect.provide(pause("mail"), first)
+    // as a process leaves it that dies while it writes
+    yield* fs.writeFileString(`${path}/jobs.json.new`, `{"jobs":[["a`)
     const again = yield* open
     assert.deepStrictEqual(yield* Effect.provide(paused, again), ["mail"])
 

@@ -20,6 +20,8 @@ import * as Schema from "effect/Schema"
 export const Kind = Schema.Literal("fail", "die", "timeout", "interrupted", "crashed", "undecodable", "discarded")
 
 /**
+ * One of the kinds.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -42,6 +44,8 @@ export const Encoded = Schema.Struct({
 })
 
 /**
+ * The stored shape.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -22,12 +22,16 @@ import { InvalidOption, type PayloadError, type StorageError } from "./JobError.
 import { Transactional } from "./JobStorage.js"
 
 /**
+ * What marks a value as a job definition.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~dbjobq/Job"
 
 /**
+ * The type of `TypeId`.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -162,18 +166,24 @@ export interface Any {
 }
 
 /**
+ * What a job's handler is given, decoded.
+ *
  * @since 0.1.0
  * @category type helpers
  */
 export type Payload<J extends Any> = Schema.Schema.Type<J["payloadSchema"]>
 
 /**
+ * What a job's handler succeeds with, and `JobQueue.join` too.
+ *
  * @since 0.1.0
  * @category type helpers
  */
 export type Success<J extends Any> = Schema.Schema.Type<J["successSchema"]>
 
 /**
+ * What a job's handler may fail with; `JobQueue.join` fails with it once the job has failed for good.
+ *
  * @since 0.1.0
  * @category type helpers
  */
@@ -196,6 +206,8 @@ export type ToHandler<J extends Any> = J extends Any ? Handler<J["name"]> : neve
 export const id = <J extends Any>(_job: J, value: string): Id<J["name"]> => Brand.nominal<Id<J["name"]>>()(value)
 
 /**
+ * Whether a value is a job definition.
+ *
  * @since 0.1.0
  * @category guards
  */
@@ -220,19 +232,24 @@ export class CurrentJob extends Context.Tag("dbjobq/Job/CurrentJob")<
     readonly queue: string
     /** 1 for the first attempt. */
     readonly attempt: number
+    /** Retries + 1: on the attempt with this number, a failure is final. */
     readonly maxAttempts: number
     /** Epoch milliseconds. */
     readonly enqueuedAt: number
     /** The schedule that fired the job, and the slot in epoch milliseconds: undefined when it was triggered by hand. */
     readonly schedule: { readonly id: string; readonly slot: number | undefined } | undefined
-    /** Records how far the job is, from 0 to 1. Does nothing once the job is no longer held. */
+    /**
+     * Records how far the job is, from 0 to 1, on its row; the message is cut at 500 characters. Does nothing once the job
+     * is no longer held.
+     */
     readonly progress: (fraction: number, message?: string) => Effect.Effect<void, StorageError>
   }
 >() {}
 
 /**
  * Ends the attempt and runs the job again after the duration, without using up an attempt. Passes the handler's own
- * `catchAll`; `sandbox` still sees it.
+ * `catchAll`; `sandbox` still sees it. A transactional handler is rolled back. A duration that is negative or infinite
+ * dies with an `InvalidOption`: the attempt fails.
  *
  * @since 0.1.0
  * @category control
@@ -244,7 +261,8 @@ export const snooze = (duration: Duration.DurationInput): Effect.Effect<never, n
   })
 
 /**
- * Ends the job as failed (kind `discarded`) without further retries.
+ * Ends the job as failed (kind `discarded`, `reason` as its message) without further retries. Passes the handler's own
+ * `catchAll`, as `snooze` does; a transactional handler is rolled back.
  *
  * @since 0.1.0
  * @category control
@@ -257,45 +275,63 @@ export const discard = (reason: string): Effect.Effect<never, never, CurrentJob>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
+ * When an attempt that failed is tried again.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Retry<E> {
-  /** Retries after the first attempt, always a cap. Default 3. */
+  /** Retries after the first attempt, 0 to 1,000,000; always a cap, whatever the schedule says. Default 3. */
   readonly times?: number | undefined
   /**
    * When to try again, given the failure; it may stop early. Default: exponential from 1 s, factor 2, full jitter,
-   * capped at 1 h. It is replayed to its n-th step for the n-th retry, with the latest failure as every input.
+   * capped at 1 h. It is replayed to its n-th step for the n-th retry, with the latest failure as every input; its outputs
+   * do not matter.
    */
   readonly schedule?: Schedule.Schedule<unknown, Failure.Failure<E>> | undefined
-  /** Whether this typed error is worth a retry. Defects, timeouts and crashes are retried within `times` anyway. */
+  /** Whether this typed error is worth a retry. Default: all are. Defects, timeouts and crashes are retried within `times` anyway. */
   readonly while?: ((error: E) => boolean) | undefined
 }
 
 /**
+ * Options of a job definition.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Options<PayloadType, PayloadInput, S extends AnySchema, E extends AnySchema> {
-  /** Fields of a struct, or a schema. Default: no payload. */
+  /** Fields of a struct, or a schema. At most 256 KiB of JSON, or less on some storages. Default: no payload. */
   readonly payload?: PayloadInput | undefined
-  /** Default `Schema.Void`. */
+  /** What the handler answers; at most 1 MiB of JSON, or less on some storages. Default `Schema.Void`. */
   readonly success?: S | undefined
-  /** Default `Schema.Never`. */
+  /** What the handler may fail with; the same limit. Default `Schema.Never`: it may only die. */
   readonly error?: E | undefined
-  /** Default `"default"`. */
+  /** 1 to 100 of `A-Z a-z 0-9 _ . : / -`, not beginning with punctuation. Default `"default"`. */
   readonly queue?: string | undefined
   /** Higher first, int32. Default 0. */
   readonly priority?: number | undefined
+  /** Default: 3 retries, exponential from 1 second with jitter. */
   readonly retry?: Retry<Schema.Schema.Type<E>> | undefined
-  /** An attempt that takes longer is interrupted and counts as failed. Default none. */
+  /** At least 1 ms. An attempt that takes longer is interrupted and counts as failed (kind `timeout`). Default none. */
   readonly timeout?: Duration.DurationInput | undefined
-  /** While a job with this key is unfinished, enqueueing another answers its id. Undefined: not unique. Default none. */
+  /**
+   * 1 to 1,000 characters. While a job of this name with this key is unfinished, enqueueing another adds nothing and
+   * answers its id. Undefined: not unique. Default none.
+   */
   readonly uniqueKey?: ((payload: PayloadType) => string | undefined) | undefined
 }
 
+/** A field whose schema needs services is refused where the job is defined: a worker could not decode the payload. */
+type NoServices<F extends Schema.Struct.Fields> = [Schema.Struct.Context<F>] extends [never]
+  ? unknown
+  : { readonly payload: "the schema of a payload must not need services" }
+
 /**
- * Defines a job.
+ * Defines a job: a plain value that names it, with the schemas of what goes in and comes out. Its code is another matter
+ * (`toLayer`), so a program that only enqueues needs none of it.
+ *
+ * The name, 1 to 100 of `A-Z a-z 0-9 _ . : / -` and not beginning with punctuation, is what the database knows it by: keep
+ * it when the code moves. Schemas change as any stored format does: rows of the old one must still decode.
  *
  * @example
  * ```ts
@@ -324,6 +360,8 @@ export function make<
   E extends AnySchema = typeof Schema.Never
 >(name: Name, options: Options<Schema.Schema.Type<P>, P, S, E> & { readonly payload: P }): Job<Name, P, S, E>
 /**
+ * Defines a job from the fields of its payload, or without a payload.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -332,7 +370,10 @@ export function make<
   F extends Schema.Struct.Fields = {},
   S extends AnySchema = typeof Schema.Void,
   E extends AnySchema = typeof Schema.Never
->(name: Name, options?: Options<Schema.Simplify<Schema.Struct.Type<F>>, F, S, E>): Job<Name, Schema.Struct<F>, S, E>
+>(
+  name: Name,
+  options?: Options<Schema.Simplify<Schema.Struct.Type<F>>, F, S, E> & NoServices<F>
+): Job<Name, Schema.Struct<F>, S, E>
 export function make<A, E>(
   name: string,
   options: {

@@ -60,7 +60,8 @@ export class ResultError extends Schema.TaggedError<ResultError>("dbjobq/ResultE
   expected: Schema.String
 }) {
   override get message(): string {
-    return `${this.job} ${this.id}: stored result does not decode: expected ${this.expected} at "${this.path}"`
+    const at = this.path === "" ? "it" : `"${this.path}"`
+    return `${this.job} ${this.id}: the stored result does not decode: expected ${at} to be ${this.expected}`
   }
 }
 

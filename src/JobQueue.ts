@@ -47,25 +47,31 @@ import {
 import * as Recurrence from "./Recurrence.js"
 
 /**
+ * Options of one enqueued job. A value outside its rule fails the enqueue with an `InvalidOption` that names the field;
+ * nothing is written then.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface EnqueueOptions {
-  /** Not before this long from now, by the store's clock. Not together with `runAt`. */
+  /** Due this long from now, by the store's clock; rounded up to whole milliseconds. Not together with `runAt`. Default 0. */
   readonly delay?: Duration.DurationInput | undefined
-  /** Not before this instant (a Date or epoch milliseconds). */
+  /** Due at this instant: a `Date` or whole epoch milliseconds. One that has passed is due at once. */
   readonly runAt?: Date | number | undefined
-  /** Default: the job's. */
+  /** Higher first, int32. Default: the job's. */
   readonly priority?: number | undefined
-  /** Retries after the first attempt. Default: the job's. */
+  /** Retries after the first attempt, 0 to 1,000,000. Default: the job's `retry.times`. */
   readonly retries?: number | undefined
-  /** Default: the job's. */
+  /** 1 to 100 of `A-Z a-z 0-9 _ . : / -`, not beginning with punctuation. Default: the job's. */
   readonly queue?: string | undefined
-  /** 1 to 100 printable characters. Default a UUIDv7. An id that exists under the same job adds nothing. */
+  /**
+   * 1 to 100 printable ASCII characters without spaces. Default a new UUIDv7. An id that exists under the same job name
+   * adds nothing; under another name it is an `InvalidOption`.
+   */
   readonly id?: string | undefined
-  /** Default: the job's `uniqueKey` of the payload. */
+  /** 1 to 1,000 characters. Default: the job's `uniqueKey` of the payload. */
   readonly uniqueKey?: string | undefined
-  /** At most 20, each 1 to 100 characters. */
+  /** At most 20, each 1 to 100 characters; for `list` and `stream` with `{ tag }`. Default none. */
   readonly tags?: ReadonlyArray<string> | undefined
 }
 
@@ -81,6 +87,9 @@ export type EnqueueArgs<J extends Job.Any> =
     : [payload: Job.Payload<J>, options?: EnqueueOptions]
 
 /**
+ * Why an enqueue wrote nothing: the payload, an option, or the storage. After a `StorageError` the job may be there all
+ * the same, when it was the reply that was lost: give an `id` of your own to ask again safely.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -98,6 +107,8 @@ export interface Enqueued<Name extends string> {
 }
 
 /**
+ * A page of jobs.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -108,6 +119,8 @@ export interface Page {
 }
 
 /**
+ * Which jobs, from where on, and how many.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -118,11 +131,17 @@ export interface ListOptions extends Filter {
 }
 
 /**
+ * The operations. Each is also a function of this module, for programs that have a `JobQueue` in their context. Storage
+ * errors that are transient are retried with backoff before they are given out.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface Service {
-  /** Writes a job durably and answers its id: the holder's where a unique key is held. */
+  /**
+   * Writes a job durably and answers its id: the holder's where a unique key is held. In an open transaction of the
+   * storage's database it commits or vanishes with it, and no worker sees it before.
+   */
   readonly enqueue: <J extends Job.Any>(
     job: J,
     ...args: EnqueueArgs<J>
@@ -141,7 +160,16 @@ export interface Service {
     payloads: ReadonlyArray<Job.Payload<J>>,
     options?: EnqueueOptions | ((payload: Job.Payload<J>, index: number) => EnqueueOptions)
   ) => Effect.Effect<ReadonlyArray<Job.Id<J["name"]>>, EnqueueError>
-  /** Waits for the job's end. Looks every 50 ms at first, then less often, up to once a second. */
+  /**
+   * Waits for the job's end: its success, or its own typed error. Beside that it fails with
+   *
+   * - `JobFailed`: the last attempt ended otherwise (a defect, a timeout, a crash, an undecodable payload, `Job.discard`)
+   * - `JobCancelled`, and `JobNotFound` when the job is not there or is removed meanwhile
+   * - `ResultError`: what is stored does not decode under the schemas of this program
+   * - `InvalidOption`: called inside a transaction, where waiting would never end
+   *
+   * It looks every 50 ms at first, then less often, up to once a second, and waits for ever: give it a timeout.
+   */
   readonly join: <J extends Job.Any>(
     job: J,
     id: Job.Id<J["name"]>
@@ -149,7 +177,7 @@ export interface Service {
     Job.Success<J>,
     Job.Error<J> | JobFailed | JobCancelled | JobNotFound | ResultError | StorageError | InvalidOption
   >
-  /** The job's end, if it has ended. */
+  /** The job's end, if it has ended: None while it waits or runs. Errors as `join`'s. */
   readonly poll: <J extends Job.Any>(
     job: J,
     id: Job.Id<J["name"]>
@@ -157,16 +185,25 @@ export interface Service {
     Option.Option<Exit.Exit<Job.Success<J>, Job.Error<J> | JobFailed | JobCancelled>>,
     JobNotFound | ResultError | StorageError
   >
+  /** The job's row as it is now: state, attempt, progress, times. */
   readonly get: (id: string) => Effect.Effect<JobRow, JobNotFound | StorageError>
   /** A page in enqueue order. */
   readonly list: (options?: ListOptions) => Effect.Effect<Page, InvalidOption | StorageError>
   /** Every match, page by page, in enqueue order. */
   readonly stream: (filter?: Filter) => Stream.Stream<JobRow, InvalidOption | StorageError>
+  /** How many jobs of each state there are in each queue; only those that are not zero. */
   readonly counts: Effect.Effect<ReadonlyArray<Count>, StorageError>
-  /** `requested`: it is running, and its worker will interrupt it within a third of the lease. */
+  /**
+   * `cancelled`: it waited, and will not run. `requested`: it is running, and its worker will interrupt it within a third
+   * of the lease. `finished`: it had ended already.
+   */
   readonly cancel: (id: string) => Effect.Effect<"cancelled" | "requested" | "finished", JobNotFound | StorageError>
-  /** Runs a finished job again as a new generation with fresh attempts. */
+  /**
+   * Runs a finished job again as a new generation with fresh attempts; result and failure are cleared. `unfinished`: it
+   * has not ended. `duplicate`: another unfinished job has its unique key.
+   */
   readonly rerun: (id: string) => Effect.Effect<"rerun" | "unfinished" | "duplicate", JobNotFound | StorageError>
+  /** Moves the due time of a job that waits. */
   readonly reschedule: (
     id: string,
     due: { readonly delay: Duration.DurationInput } | { readonly runAt: Date | number }
@@ -175,9 +212,11 @@ export interface Service {
   readonly remove: (id: string) => Effect.Effect<"removed" | "running", JobNotFound | StorageError>
   /** Durable, and seen by every worker's next claim. Jobs already running go on. */
   readonly pauseQueue: (queue: string) => Effect.Effect<void, InvalidOption | StorageError>
+  /** Ends a pause. Does nothing when there is none. */
   readonly resumeQueue: (queue: string) => Effect.Effect<void, InvalidOption | StorageError>
+  /** Their names. */
   readonly pausedQueues: Effect.Effect<ReadonlyArray<string>, StorageError>
-  /** Removes finished jobs older than `age`; answers how many. */
+  /** Removes jobs that finished at least `age` ago; answers how many. Workers do it by their `retention` anyway. */
   readonly prune: (options: {
     readonly age: Duration.DurationInput
     /** Default all three. */
@@ -214,6 +253,8 @@ export interface Service {
 }
 
 /**
+ * A page of schedules.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -224,6 +265,8 @@ export interface SchedulePage {
 }
 
 /**
+ * From where on, and how many.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -234,6 +277,8 @@ export interface ListSchedulesOptions {
 }
 
 /**
+ * The service that enqueues jobs, waits for them and operates them.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -242,7 +287,9 @@ export class JobQueue extends Context.Tag("dbjobq/JobQueue")<JobQueue, Service>(
 const pageMax = 200
 const pruneBatch = 1_000
 
-const instant = (value: Date | number): number => (typeof value === "number" ? value : value.getTime())
+/** NaN for what is no instant: a caller without types may give a string. */
+const instant = (value: unknown): number =>
+  typeof value === "number" ? value : value instanceof Date ? value.getTime() : Number.NaN
 
 const dueOf = (options: {
   readonly delay?: Duration.DurationInput | undefined
@@ -255,13 +302,15 @@ const dueOf = (options: {
     const runAt = instant(options.runAt)
     return Number.isInteger(runAt) && Math.abs(runAt) <= 8_640_000_000_000_000
       ? { runAt }
-      : new InvalidOption({ field: "runAt", rule: "must be a valid instant in whole milliseconds" })
+      : new InvalidOption({ field: "runAt", rule: "must be a valid Date or whole epoch milliseconds" })
   }
   const delay = option.millis("delay", options.delay ?? 0)
   return typeof delay === "number" ? { delay: Math.ceil(delay) } : delay
 }
 
 /**
+ * The queue on the storage in the context.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -555,6 +604,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
 })
 
 /**
+ * The queue as a layer on any storage. It runs nothing: a program that only enqueues needs no more.
+ *
  * @since 0.1.0
  * @category layers
  */
@@ -577,7 +628,20 @@ export const withTransaction = <A, E, R>(
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * See `Service.enqueue`.
+ * Writes a job durably and answers its id: the holder's where a unique key is held.
+ *
+ * @example
+ * ```ts
+ * import { Job, JobQueue } from "dbjobq"
+ * import { Effect, Schema } from "effect"
+ *
+ * const SendEmail = Job.make("SendEmail", { payload: { to: Schema.String } })
+ *
+ * const program = Effect.gen(function* () {
+ *   const id = yield* JobQueue.enqueue(SendEmail, { to: "ann@example.com" }, { delay: "1 hour" })
+ *   yield* JobQueue.join(SendEmail, id)
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category accessors
@@ -586,7 +650,7 @@ export const enqueue = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>) =>
   Effect.flatMap(JobQueue, (queue) => queue.enqueue(job, ...args))
 
 /**
- * See `Service.enqueueOrGet`.
+ * As `enqueue`, and says whether the job is new. See `Service.enqueueOrGet`.
  *
  * @since 0.1.0
  * @category accessors
@@ -595,7 +659,7 @@ export const enqueueOrGet = <J extends Job.Any>(job: J, ...args: EnqueueArgs<J>)
   Effect.flatMap(JobQueue, (queue) => queue.enqueueOrGet(job, ...args))
 
 /**
- * See `Service.enqueueAll`.
+ * Writes many jobs of one definition at once; an error carries the index of its item. See `Service.enqueueAll`.
  *
  * @since 0.1.0
  * @category accessors
@@ -607,7 +671,7 @@ export const enqueueAll = <J extends Job.Any>(
 ) => Effect.flatMap(JobQueue, (queue) => queue.enqueueAll(job, payloads, options))
 
 /**
- * See `Service.join`.
+ * Waits for a job's end: its success, its own typed error, or what else came in between. See `Service.join`.
  *
  * @since 0.1.0
  * @category accessors
@@ -616,7 +680,7 @@ export const join = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) =>
   Effect.flatMap(JobQueue, (queue) => queue.join(job, id))
 
 /**
- * See `Service.poll`.
+ * A job's end, if it has ended. See `Service.poll`.
  *
  * @since 0.1.0
  * @category accessors
@@ -625,7 +689,7 @@ export const poll = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) =>
   Effect.flatMap(JobQueue, (queue) => queue.poll(job, id))
 
 /**
- * See `Service.get`.
+ * A job's row as it is now. See `Service.get`.
  *
  * @since 0.1.0
  * @category accessors
@@ -633,7 +697,7 @@ export const poll = <J extends Job.Any>(job: J, id: Job.Id<J["name"]>) =>
 export const get = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.get(id))
 
 /**
- * See `Service.list`.
+ * A page of jobs in enqueue order. See `Service.list`.
  *
  * @since 0.1.0
  * @category accessors
@@ -641,7 +705,7 @@ export const get = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.get
 export const list = (options?: ListOptions) => Effect.flatMap(JobQueue, (queue) => queue.list(options))
 
 /**
- * See `Service.cancel`.
+ * Cancels a job that waits at once, and has one that runs interrupted. See `Service.cancel`.
  *
  * @since 0.1.0
  * @category accessors
@@ -649,7 +713,7 @@ export const list = (options?: ListOptions) => Effect.flatMap(JobQueue, (queue) 
 export const cancel = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.cancel(id))
 
 /**
- * See `Service.rerun`.
+ * Runs a finished job again, with fresh attempts. See `Service.rerun`.
  *
  * @since 0.1.0
  * @category accessors
@@ -657,7 +721,7 @@ export const cancel = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.
 export const rerun = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.rerun(id))
 
 /**
- * See `Service.reschedule`.
+ * Moves the due time of a job that waits. See `Service.reschedule`.
  *
  * @since 0.1.0
  * @category accessors
@@ -668,7 +732,7 @@ export const reschedule = (
 ) => Effect.flatMap(JobQueue, (queue) => queue.reschedule(id, due))
 
 /**
- * See `Service.remove`.
+ * Deletes a job that is not running. See `Service.remove`.
  *
  * @since 0.1.0
  * @category accessors
@@ -676,7 +740,7 @@ export const reschedule = (
 export const remove = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.remove(id))
 
 /**
- * See `Service.pauseQueue`.
+ * From now on no worker claims jobs of the queue. See `Service.pauseQueue`.
  *
  * @since 0.1.0
  * @category accessors
@@ -684,7 +748,7 @@ export const remove = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.
 export const pauseQueue = (name: string) => Effect.flatMap(JobQueue, (queue) => queue.pauseQueue(name))
 
 /**
- * See `Service.resumeQueue`.
+ * Ends a pause. See `Service.resumeQueue`.
  *
  * @since 0.1.0
  * @category accessors
@@ -692,7 +756,7 @@ export const pauseQueue = (name: string) => Effect.flatMap(JobQueue, (queue) => 
 export const resumeQueue = (name: string) => Effect.flatMap(JobQueue, (queue) => queue.resumeQueue(name))
 
 /**
- * See `Service.prune`.
+ * Removes jobs that finished long enough ago; answers how many. See `Service.prune`.
  *
  * @since 0.1.0
  * @category accessors
@@ -701,7 +765,7 @@ export const prune = (options: Parameters<Service["prune"]>[0]) =>
   Effect.flatMap(JobQueue, (queue) => queue.prune(options))
 
 /**
- * See `Service.stream`.
+ * Every job that the filter means, in enqueue order. See `Service.stream`.
  *
  * @since 0.1.0
  * @category accessors
@@ -710,7 +774,7 @@ export const stream = (filter?: Filter): Stream.Stream<JobRow, InvalidOption | S
   Stream.unwrap(Effect.map(JobQueue, (queue) => queue.stream(filter)))
 
 /**
- * See `Service.counts`.
+ * How many jobs of each state there are in each queue. See `Service.counts`.
  *
  * @since 0.1.0
  * @category accessors
@@ -718,7 +782,7 @@ export const stream = (filter?: Filter): Stream.Stream<JobRow, InvalidOption | S
 export const counts = Effect.flatMap(JobQueue, (queue) => queue.counts)
 
 /**
- * See `Service.pausedQueues`.
+ * The names of the paused queues. See `Service.pausedQueues`.
  *
  * @since 0.1.0
  * @category accessors
@@ -726,7 +790,7 @@ export const counts = Effect.flatMap(JobQueue, (queue) => queue.counts)
 export const pausedQueues = Effect.flatMap(JobQueue, (queue) => queue.pausedQueues)
 
 /**
- * See `Service.putSchedule`.
+ * Creates or edits a schedule; answers its row. See `Service.putSchedule`.
  *
  * @since 0.1.0
  * @category schedules
@@ -735,7 +799,7 @@ export const putSchedule = (schedule: JobSchedule.Any) =>
   Effect.flatMap(JobQueue, (queue) => queue.putSchedule(schedule))
 
 /**
- * See `Service.getSchedule`.
+ * A schedule's row as it is now. See `Service.getSchedule`.
  *
  * @since 0.1.0
  * @category schedules
@@ -743,7 +807,7 @@ export const putSchedule = (schedule: JobSchedule.Any) =>
 export const getSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.getSchedule(id))
 
 /**
- * See `Service.listSchedules`.
+ * A page of schedules in the order of ids. See `Service.listSchedules`.
  *
  * @since 0.1.0
  * @category schedules
@@ -752,7 +816,7 @@ export const listSchedules = (options?: ListSchedulesOptions) =>
   Effect.flatMap(JobQueue, (queue) => queue.listSchedules(options))
 
 /**
- * See `Service.enableSchedule`.
+ * Turns a schedule on. See `Service.enableSchedule`.
  *
  * @since 0.1.0
  * @category schedules
@@ -760,7 +824,7 @@ export const listSchedules = (options?: ListSchedulesOptions) =>
 export const enableSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.enableSchedule(id))
 
 /**
- * See `Service.disableSchedule`.
+ * Turns a schedule off: once this returns, no worker fires it. See `Service.disableSchedule`.
  *
  * @since 0.1.0
  * @category schedules
@@ -768,7 +832,7 @@ export const enableSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) =
 export const disableSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.disableSchedule(id))
 
 /**
- * See `Service.removeSchedule`.
+ * Forgets a schedule. The jobs it fired stay. See `Service.removeSchedule`.
  *
  * @since 0.1.0
  * @category schedules
@@ -776,7 +840,7 @@ export const disableSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) 
 export const removeSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.removeSchedule(id))
 
 /**
- * See `Service.triggerSchedule`.
+ * Enqueues a schedule's job now; answers the job's id. See `Service.triggerSchedule`.
  *
  * @since 0.1.0
  * @category schedules
@@ -784,7 +848,7 @@ export const removeSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) =
 export const triggerSchedule = (id: string) => Effect.flatMap(JobQueue, (queue) => queue.triggerSchedule(id))
 
 /**
- * See `Service.previewSchedule`.
+ * A schedule's next slots. See `Service.previewSchedule`.
  *
  * @since 0.1.0
  * @category schedules

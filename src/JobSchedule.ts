@@ -18,12 +18,16 @@ import { JobStorage } from "./JobStorage.js"
 import type { Recurrence } from "./Recurrence.js"
 
 /**
+ * What marks a value as a schedule.
+ *
  * @since 0.1.0
  * @category type ids
  */
 export const TypeId: TypeId = "~dbjobq/JobSchedule"
 
 /**
+ * The type of `TypeId`.
+ *
  * @since 0.1.0
  * @category type ids
  */
@@ -80,6 +84,7 @@ export interface Any {
 export type Missed = "skip" | "once" | { readonly all: number }
 
 interface Settings {
+  /** When it fires. */
   readonly recurrence: Recurrence
   /** Undefined, the default, keeps what an operator chose, and is true for a new schedule. */
   readonly enabled?: boolean | undefined
@@ -104,7 +109,7 @@ interface Settings {
 }
 
 /**
- * The payload may be left out when every field of it may.
+ * Options of a schedule. The payload is the same for every job it fires, and may be left out when every field of it may.
  *
  * @since 0.1.0
  * @category models
@@ -186,6 +191,8 @@ export function make(
 }
 
 /**
+ * Whether a value is a schedule.
+ *
  * @since 0.1.0
  * @category guards
  */

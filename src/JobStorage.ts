@@ -135,6 +135,8 @@ export interface Inserted {
 }
 
 /**
+ * What a worker asks for.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -146,6 +148,7 @@ export interface ClaimRequest {
   /** None of these queues. */
   readonly exceptQueues?: ReadonlyArray<string> | undefined
   readonly limit: number
+  /** The worker that will hold the jobs. */
   readonly owner: string
   /** Lease length in milliseconds. */
   readonly lease: number
@@ -183,6 +186,8 @@ export type Outcome = Hold &
   )
 
 /**
+ * How a sweep treats what it finds.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -198,6 +203,8 @@ export interface SweepRequest {
 }
 
 /**
+ * What a sweep has done.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -216,7 +223,7 @@ export interface Swept {
 }
 
 /**
- * What `list` and the operator actions select. Every member narrows.
+ * What `list` and `stream` select. Every member narrows; instants are epoch milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -245,6 +252,8 @@ export interface PageRequest {
 }
 
 /**
+ * How many jobs of one state there are in one queue.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -353,6 +362,8 @@ export interface ScheduleRow extends ScheduleDefinition {
 export type SkipReason = "missed" | "overlap" | "duplicate"
 
 /**
+ * A schedule to create or edit.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -396,7 +407,8 @@ export interface Fire {
 export type Fired = { readonly answer: "fired"; readonly jobs: number } | { readonly answer: "stale" }
 
 /**
- * The driver interface that every storage implements.
+ * The driver interface that every storage implements. Batches are answered in their order; an empty one is ordinary. For
+ * what each operation answers for a row, and makes of it, see `Rows`.
  *
  * @since 0.1.0
  * @category models
@@ -418,6 +430,7 @@ export interface Service {
     limit: number
   ) => Effect.Effect<{ readonly promoted: number; readonly nextIn: number | undefined }, StorageError>
 
+  /** Records how attempts ended; answers per item whether it was accepted (see `Outcome`). */
   readonly settle: (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<boolean>, StorageError>
 
   /** Extends leases to `lease` milliseconds from now; `lost` when the hold is no longer good. */
@@ -429,6 +442,7 @@ export interface Service {
   /** Progress of a running job; false when the hold is no longer good. */
   readonly progress: (hold: Hold, progress: number, message: string | null) => Effect.Effect<boolean, StorageError>
 
+  /** Expired leases → pending, or to their end; finished rows past retention are removed. Bounded by `limit`. */
   readonly sweep: (request: SweepRequest) => Effect.Effect<Swept, StorageError>
 
   /** Pending and scheduled → cancelled at once (so is the answer for a row that is cancelled already); running → marked. */
@@ -458,6 +472,7 @@ export interface Service {
   /** The rows that exist, in no particular order. */
   readonly get: (ids: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<JobRow>, StorageError>
 
+  /** One page in ascending id order: rows may change their states between pages, and none is seen twice or left out. */
   readonly list: (page: PageRequest) => Effect.Effect<ReadonlyArray<JobRow>, StorageError>
 
   /** Only combinations that have rows. */
@@ -466,8 +481,10 @@ export interface Service {
   /** No claim that begins after this returns takes a job of the queue. Durable; harmless when repeated. */
   readonly pauseQueue: (queue: string) => Effect.Effect<void, StorageError>
 
+  /** Harmless when it is not paused. */
   readonly resumeQueue: (queue: string) => Effect.Effect<void, StorageError>
 
+  /** In no particular order. */
   readonly pausedQueues: Effect.Effect<ReadonlyArray<string>, StorageError>
 
   /** Removes finished rows of these states older than `age` milliseconds, at most `limit`; answers how many. */
@@ -530,7 +547,7 @@ export interface Service {
 }
 
 /**
- * The storage service.
+ * The storage service. Applications use `JobQueue` and `Worker`, which need it; a storage's layer provides it.
  *
  * @since 0.1.0
  * @category tags

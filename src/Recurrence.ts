@@ -30,12 +30,16 @@ import * as Zone from "./internal/zone.js"
 import { InvalidOption, InvalidRecurrence } from "./JobError.js"
 
 /**
+ * What marks a value as a recurrence.
+ *
  * @since 0.1.0
  * @category symbols
  */
 export const TypeId: unique symbol = Symbol.for("dbjobq/Recurrence")
 
 /**
+ * The type of `TypeId`.
+ *
  * @since 0.1.0
  * @category symbols
  */
@@ -96,6 +100,8 @@ const Proto = {
 } as const
 
 /**
+ * Whether a value is a recurrence.
+ *
  * @since 0.1.0
  * @category guards
  */
@@ -107,12 +113,14 @@ export const isRecurrence = (u: unknown): u is Recurrence => Predicate.hasProper
  * zone do not matter to it.
  *
  * `duration` is whole milliseconds, at least 1 second; `anchor` defaults to the Unix epoch, so that
- * `every("15 minutes")` is due at :00, :15, :30 and :45. Throws `InvalidOption`.
+ * `every("15 minutes")` is due at :00, :15, :30 and :45. Throws `InvalidOption` for anything else.
  *
  * @example
+ * ```ts
  * import { Recurrence } from "dbjobq"
  *
  * const halfDaily = Recurrence.every("12 hours", { anchor: "2024-01-01T06:00:00Z" })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -146,13 +154,15 @@ export const every = (
  * once, at its first occurrence; a date that does not exist has no slot. An expression whose hour or minute has a
  * wildcard or a step (`0 * * * *`, a slash in the minute) runs whenever the clock shows a matching time.
  *
- * Fails with `InvalidRecurrence` for anything else, for more than 256 characters, and for an expression that never
+ * Left with an `InvalidRecurrence` for anything else, for more than 256 characters, and for an expression that never
  * matches.
  *
  * @example
+ * ```ts
  * import { Recurrence } from "dbjobq"
  *
  * const payday = Recurrence.cron("0 9 L * *", { timezone: "Europe/Oslo" })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
@@ -197,7 +207,8 @@ const nextMillis = (self: Recurrence, after: number): number | undefined => {
 }
 
 /**
- * The first slot strictly later than `after`. None when there is none before the calendar ends.
+ * The first slot strictly later than `after`; None when there is none before the calendar ends (the year 275760). Throws
+ * for an `after` that is no date.
  *
  * @since 0.1.0
  * @category slots
@@ -242,10 +253,12 @@ const longestSleep = 86_400_000
  * are skipped, no slot recurs twice even when the clock is set back, and the schedule ends when there are no more.
  *
  * @example
+ * ```ts
  * import { Effect } from "effect"
  * import { Recurrence } from "dbjobq"
  *
  * const program = Effect.schedule(Effect.log("tick"), Recurrence.toSchedule(Recurrence.every("5 minutes")))
+ * ```
  *
  * @since 0.1.0
  * @category conversions
@@ -298,7 +311,8 @@ const format = (self: Recurrence): string => {
 const longestText = 512
 
 /**
- * Reads what {@link toString} writes. The anchor and the zone may be left out.
+ * Reads what {@link toString} writes; Left with an `InvalidRecurrence` for anything else. The anchor (the Unix epoch) and
+ * the zone (UTC) may be left out.
  *
  * @since 0.1.0
  * @category conversions

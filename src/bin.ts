@@ -5,11 +5,19 @@
  *
  * @since 0.1.0
  */
+import { InvalidOption } from "./JobError.js"
 import * as SqlStorage from "./storage/SqlStorage.js"
 
 const [command, dialect, schema] = process.argv.slice(2)
-if (command === "sql" && (dialect === "pg" || dialect === "sqlite" || dialect === "mysql")) {
-  process.stdout.write(`${SqlStorage.migrationSql(dialect, schema)}\n`)
+const isDialect = dialect === "pg" || dialect === "sqlite" || dialect === "mysql"
+if (command === "sql" && isDialect) {
+  try {
+    process.stdout.write(`${SqlStorage.migrationSql(dialect, schema)}\n`)
+  } catch (error) {
+    if (!(error instanceof InvalidOption)) throw error
+    process.stderr.write(`dbjobq: ${error.message}\n`)
+    process.exitCode = 1
+  }
 } else {
   process.stderr.write("usage: dbjobq sql pg [schema] | dbjobq sql sqlite | dbjobq sql mysql\n")
   process.exitCode = 2

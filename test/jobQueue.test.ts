@@ -11,6 +11,9 @@ const Send = Job.make("Send", {
 })
 const any = { to: "any" }
 
+/** As a caller without types gives it. */
+const untyped = (text: string): JobQueue.EnqueueOptions => JSON.parse(text)
+
 describe("JobQueue", () => {
   it.effect(
     "a payload that breaks its schema is refused by path and type, never by value, and nothing is written",
@@ -32,6 +35,38 @@ describe("JobQueue", () => {
         yield* JobQueue.enqueue(Loose, { value: "x".repeat(262_144 - 12) })
         assert.strictEqual((yield* JobQueue.list()).jobs.length, 1)
       }).pipe(Effect.provide(layer))
+  )
+
+  it.effect("a refused payload is told what it should be: in words, and all of a union", () =>
+    Effect.gen(function* () {
+      const wrong: unknown = 9
+      const expected = (field: Job.AnySchema, value: unknown = wrong) =>
+        Effect.map(
+          Effect.flip(Job.make("Refused", { payload: { a: field } }).encodePayload({ a: value }, Infinity)),
+          (error) => error.message
+        )
+      assert.strictEqual(yield* expected(Schema.Literal("")), 'Refused: expected "a" to be an empty string')
+      assert.strictEqual(yield* expected(Schema.Literal("x", "y")), 'Refused: expected "a" to be "x" | "y"')
+      assert.strictEqual(yield* expected(Schema.NonEmptyString, ""), 'Refused: expected "a" to be NonEmptyString')
+      const untitled = Schema.String.annotations({ title: "" })
+      assert.strictEqual(yield* expected(untitled), `Refused: expected "a" to be of the schema's type`)
+      const unread = new JobError.ResultError({ job: "J", id: "1", path: "", expected: "string" })
+      assert.strictEqual(unread.message, "J 1: the stored result does not decode: expected it to be string")
+    })
+  )
+
+  it.effect("an instant that is none is an InvalidOption that names the field", () =>
+    Effect.gen(function* () {
+      const instants: ReadonlyArray<JobQueue.EnqueueOptions> = [
+        { runAt: new Date(Number.NaN) },
+        { runAt: 1.5 },
+        untyped('{"runAt":"tomorrow"}')
+      ]
+      for (const options of instants) {
+        const error = yield* Effect.flip(JobQueue.enqueue(Send, any, options))
+        assert.deepInclude(error, { _tag: "InvalidOption", field: "runAt" })
+      }
+    }).pipe(Effect.provide(layer))
   )
 
   it.effect("a storage that takes smaller payloads than the library refuses them as the library does", () =>

@@ -12,8 +12,10 @@ const exec = promisify(execFile)
 
 let base = ""
 let app = ""
+/** Beside the required peers only: no driver, no test runner. */
+let bare = ""
 
-const node = (program: string) => exec(process.execPath, ["--input-type=module", "-e", program], { cwd: app })
+const node = (program: string, cwd = app) => exec(process.execPath, ["--input-type=module", "-e", program], { cwd })
 
 const importing = async (specifier: string): Promise<string> => {
   const { stdout } = await node(`
@@ -54,6 +56,12 @@ beforeAll(async () => {
       await symlink(join(root, "node_modules", name), join(modules, name))
     }
   }
+  bare = join(base, "bare")
+  await mkdir(join(bare, "node_modules/@effect"), { recursive: true })
+  await cp(join(modules, "dbjobq"), join(bare, "node_modules/dbjobq"), { recursive: true })
+  for (const name of ["effect", "cron-parser", "@effect/experimental", "@effect/platform", "@effect/sql"]) {
+    await symlink(join(root, "node_modules", name), join(bare, "node_modules", name))
+  }
   await writeFile(join(app, "package.json"), JSON.stringify({ name: "app", private: true, type: "module" }))
   // a storage of one's own is proven with what the package exports
   await writeFile(
@@ -61,7 +69,7 @@ beforeAll(async () => {
     `
     import { JobStorage } from "dbjobq"
     import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
-    import { storageContract, storageModel } from "dbjobq/testing"
+    import { storageContract, storageModel } from "dbjobq/testing/contract"
     import { Effect, Layer } from "effect"
     const own: Effect.Effect<JobStorage.Service> = MemoryStorage.make
     storageContract("own", Layer.effect(JobStorage.JobStorage, own), { timeout: 5_000 })
@@ -97,10 +105,52 @@ describe("package", () => {
       assert.strictEqual(await importing(`dbjobq/storage/${name.slice(0, -3)}`), "imported", name)
     }
     assert.strictEqual(await importing("dbjobq/JobQueue"), "imported")
+    assert.strictEqual(await importing("dbjobq/testing"), "imported")
+  })
+
+  it("tests an application with the required peers only", async () => {
+    const { stdout } = await node(
+      `
+      import { Effect, TestClock } from "effect"
+      import { Job, JobQueue, Worker } from "dbjobq"
+      import { drain, enqueued, run } from "dbjobq/testing"
+
+      const Ping = Job.make("Ping")
+      const program = Effect.gen(function* () {
+        yield* JobQueue.enqueue(Ping, {}, { delay: "1 hour" })
+        yield* drain
+        const before = yield* enqueued(Ping)
+        yield* TestClock.adjust("1 hour")
+        yield* drain
+        return [before.length, (yield* enqueued(Ping)).length]
+      }).pipe(Effect.provide(Worker.layer([Ping])), Effect.provide(Ping.toLayer(() => Effect.void)))
+      console.log(await Effect.runPromise(run(program)))
+      `,
+      bare
+    )
+    assert.strictEqual(stdout.trim(), "[ 1, 0 ]")
+  })
+
+  it("prints the SQL of the tables, or in one line why not", async () => {
+    const bin = join(app, "node_modules/dbjobq/dist/bin.js")
+    const { stdout } = await exec(process.execPath, [bin, "sql", "pg", "jobs"])
+    assert.include(stdout, "CREATE TABLE")
+    const refused = await exec(process.execPath, [bin, "sql", "pg", "bad-name"]).then(
+      () => assert.fail("a bad schema must be refused"),
+      (error) => error
+    )
+    assert.strictEqual(refused.code, 1)
+    assert.strictEqual(refused.stdout, "")
+    assert.match(refused.stderr, /^dbjobq: schema: must be [^\n]+\n$/)
   })
 
   it("keeps the inside closed", async () => {
-    for (const specifier of ["dbjobq/internal/id", "dbjobq/internal/worker/engine", "dbjobq/storage/sql/claim"]) {
+    for (const specifier of [
+      "dbjobq/internal/id",
+      "dbjobq/internal/worker/engine",
+      "dbjobq/storage/sql/claim",
+      "dbjobq/testing/kit"
+    ]) {
       assert.strictEqual(await importing(specifier), "ERR_PACKAGE_PATH_NOT_EXPORTED", specifier)
     }
   })

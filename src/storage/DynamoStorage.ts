@@ -19,6 +19,8 @@ import { JobStorage } from "../JobStorage.js"
 import * as Service from "./dynamo/service.js"
 
 /**
+ * How the storage behaves, whoever made the client.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -44,6 +46,8 @@ export interface ClientOptions {
 }
 
 /**
+ * The connection, and how the storage behaves.
+ *
  * @since 0.1.0
  * @category models
  */

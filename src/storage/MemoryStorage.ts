@@ -9,11 +9,11 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Hints from "../internal/hints.js"
-import { refusal } from "../internal/newJob.js"
 import * as Transitions from "../internal/transitions.js"
 import type { StorageError } from "../JobError.js"
 import type * as Storage from "../JobStorage.js"
 import { JobStorage } from "../JobStorage.js"
+import * as Rows from "../Rows.js"
 import * as Heap from "./memory/heap.js"
 import * as Schedules from "./memory/schedules.js"
 
@@ -61,8 +61,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     else tallies.delete(row.queue)
   }
 
-  const holderOf = (name: string, key: string | null): string | undefined =>
-    key === null ? undefined : holders.get(name)?.get(key)
+  const holderOf: Rows.HolderOf = (name, key) => holders.get(name)?.get(key)
 
   const seat = (heap: Heap.Heap<Record>, record: Record, at: number): void => {
     if (record.place !== undefined) Heap.remove(record.place)
@@ -127,31 +126,32 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
     return record?.row.state === "running" && record.row.token === hold.token ? record : undefined
   }
 
-  const insertOne = (job: Storage.NewJob, now: number): Storage.Inserted => {
-    const known = records.get(job.id)
-    if (known !== undefined) {
-      return { id: job.id, answer: known.row.name === job.name ? "inserted" : "conflict", created: false }
-    }
-    const holder = holderOf(job.name, job.uniqueKey)
-    if (holder !== undefined) return { id: holder, answer: "duplicate", created: false }
-    const record: Record = { place: undefined, row: Transitions.fresh(job, now) }
-    records.set(job.id, record)
+  const add = (row: Storage.JobRow): void => {
+    const record: Record = { place: undefined, row }
+    records.set(row.id, record)
     const last = ids[ids.length - 1]
-    if (last !== undefined && last >= job.id) idsSorted = false
-    ids.push(job.id)
+    if (last !== undefined && last >= row.id) idsSorted = false
+    ids.push(row.id)
     enter(record)
-    return { id: job.id, answer: "inserted", created: true }
   }
 
+  const apply = <A>(id: string, transition: Rows.Transition<A>): A => {
+    const record = records.get(id)
+    const { answer, next } = transition(record?.row)
+    if (record === undefined) {
+      if (next) add(next)
+    } else if (next === null) drop(record)
+    else if (next !== undefined) become(record, next)
+    return answer
+  }
+
+  const insertOne = (job: Storage.NewJob, now: number): Storage.Inserted =>
+    apply(job.id, Rows.insert(job, holderOf, now))
+
   const settleOne = (outcome: Storage.Outcome, now: number): boolean => {
-    const record = records.get(outcome.id)
-    if (record === undefined || record.row.token !== outcome.token) return false
-    const { row } = record
-    // the same outcome again, after a lost reply; a token of 0 was never given to anyone
-    if (row.state !== "running") return row.token > 0 && Transitions.leadsTo(outcome.to, row.state)
-    become(record, Transitions.settled(row, outcome, now))
-    if (!Transitions.isFinished(record.row.state)) wake()
-    return true
+    const accepted = apply(outcome.id, Rows.settle(outcome, now))
+    if (accepted && (outcome.to === "retry" || outcome.to === "snooze" || outcome.to === "release")) wake()
+    return accepted
   }
 
   const firstLease = (): Heap.Entry<Record> | undefined => {
@@ -201,7 +201,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
 
     insert: (jobs) =>
       Effect.suspend((): Effect.Effect<ReadonlyArray<Storage.Inserted>, StorageError> => {
-        const refused = refusal(jobs)
+        const refused = Rows.refusal(jobs)
         if (refused !== undefined) return Effect.fail(refused)
         return atomically((now) => {
           const answers = jobs.map((job) => insertOne(job, now))
@@ -294,61 +294,23 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
         return { rescued, ended, removed, nextIn: Number.isFinite(nextAt) ? Math.max(0, nextAt - now) : undefined }
       }),
 
-    cancel: (jobs) =>
-      atomically((now) =>
-        jobs.map((id) => {
-          const record = records.get(id)
-          if (record === undefined) return "notFound"
-          const { row } = record
-          // also the repeat of a cancellation whose reply was lost
-          if (row.state === "cancelled") return "cancelled"
-          if (Transitions.isFinished(row.state)) return "finished"
-          if (row.state === "running") {
-            touch(record, { cancelRequested: true })
-            return "requested"
-          }
-          become(record, Transitions.cancelled(row, now))
-          return "cancelled"
-        })
-      ),
+    cancel: (jobs) => atomically((now) => jobs.map((id) => apply(id, Rows.cancel(now)))),
 
     rerun: (jobs) =>
-      atomically((now) =>
-        jobs.map((id) => {
-          const record = records.get(id)
-          if (record === undefined) return "notFound"
-          const { row } = record
-          if (!Transitions.isFinished(row.state)) return "unfinished"
-          if (holderOf(row.name, row.uniqueKey) !== undefined) return "duplicate"
-          become(record, Transitions.rerun(row, now))
-          wake()
-          return "rerun"
-        })
-      ),
+      atomically((now) => {
+        const answers = jobs.map((id) => apply(id, Rows.rerun(holderOf, now)))
+        if (answers.includes("rerun")) wake()
+        return answers
+      }),
 
     reschedule: (jobs, due) =>
-      atomically((now) =>
-        jobs.map((id) => {
-          const record = records.get(id)
-          if (record === undefined) return "notFound"
-          if (record.row.state === "running") return "running"
-          if (Transitions.isFinished(record.row.state)) return "finished"
-          become(record, Transitions.rescheduled(record.row, due, now))
-          wake()
-          return "rescheduled"
-        })
-      ),
+      atomically((now) => {
+        const answers = jobs.map((id) => apply(id, Rows.reschedule(due, now)))
+        if (answers.includes("rescheduled")) wake()
+        return answers
+      }),
 
-    remove: (jobs) =>
-      atomically(() =>
-        jobs.map((id) => {
-          const record = records.get(id)
-          if (record === undefined) return "notFound"
-          if (record.row.state === "running") return "running"
-          drop(record)
-          return "removed"
-        })
-      ),
+    remove: (jobs) => atomically(() => jobs.map((id) => apply(id, Rows.remove))),
 
     get: (jobs) =>
       atomically(() =>
@@ -405,10 +367,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
       atomically,
       tell: hints.tell,
       insert: insertOne,
-      unfinished: (id) => {
-        const record = records.get(id)
-        return record !== undefined && !Transitions.isFinished(record.row.state)
-      }
+      get: (id) => records.get(id)?.row
     }),
 
     wakeups: hints.stream

@@ -24,6 +24,8 @@ import * as Service from "./mongo/service.js"
 import * as Session from "./mongo/session.js"
 
 /**
+ * How the storage behaves, whoever made the client.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -41,6 +43,8 @@ export interface ClientOptions {
 }
 
 /**
+ * The connection, and how the storage behaves.
+ *
  * @since 0.1.0
  * @category models
  */

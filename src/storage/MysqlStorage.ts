@@ -24,6 +24,8 @@ import { detached } from "./sql/ownership.js"
 import * as Service from "./sql/service.js"
 
 /**
+ * How the storage behaves, whoever made the client.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -35,6 +37,8 @@ export interface ClientOptions {
 }
 
 /**
+ * The connection, and how the storage behaves.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -26,6 +26,8 @@ import * as Service from "./sql/service.js"
 import type { Listen } from "./sql/wakeups.js"
 
 /**
+ * How the storage behaves, whoever made the client.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -39,6 +41,8 @@ export interface ClientOptions {
 }
 
 /**
+ * The connection, and how the storage behaves.
+ *
  * @since 0.1.0
  * @category models
  */

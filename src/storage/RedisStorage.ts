@@ -21,6 +21,8 @@ import { check } from "./redis/open.js"
 import * as Service from "./redis/service.js"
 
 /**
+ * Options of the storage.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -15,6 +15,8 @@ import * as Migrations from "./sql/migrations.js"
 import * as Service from "./sql/service.js"
 
 /**
+ * Options of the storage.
+ *
  * @since 0.1.0
  * @category models
  */

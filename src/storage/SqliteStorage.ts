@@ -22,6 +22,8 @@ import * as Service from "./sql/service.js"
 import { checkVersion } from "./sql/version.js"
 
 /**
+ * Options of the storage.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -91,6 +93,8 @@ const build = (options: Options) =>
   }).pipe(Effect.mapError((error) => named(options.filename, error)))
 
 /**
+ * The storage in a file, with the `SqlClient` on it, so that the application's own writes can share its transactions.
+ *
  * @since 0.1.0
  * @category layers
  */

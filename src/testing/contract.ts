@@ -1,5 +1,5 @@
 /**
- * What every storage must do, as a test suite written against the seam only.
+ * What every storage must do, as test suites written against the seam only. For vitest with `@effect/vitest`.
  *
  * Tests use their own queues and names, so they can share one database, and real time, so they can run on a server.
  *
@@ -13,7 +13,11 @@ import { JobStorage } from "../JobStorage.js"
 import { hour, idsOf, kit, listening, until } from "./kit.js"
 import { scheduleContract } from "./scheduleContract.js"
 
+export { type ModelOptions, storageModel } from "./model.js"
+
 /**
+ * Options of the suite.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -56,7 +60,7 @@ const finishedStates = ["completed", "failed", "cancelled"] as const
 const allStates: ReadonlyArray<State> = ["scheduled", "pending", "running", ...finishedStates]
 
 /**
- * Declares the suite for one storage.
+ * Declares the suite for one storage: every operation, edge of the state graph, lost reply, race and hostile text.
  *
  * @since 0.1.0
  * @category suites

@@ -1,5 +1,7 @@
 /**
- * For tests: a queue in memory, helpers to look into it, and the suites that every storage must pass.
+ * For the tests of an application: a queue in memory, and helpers to look into it. Any test runner will do, or none.
+ *
+ * The suites that every storage must pass are in `dbjobq/testing/contract`.
  *
  * @since 0.1.0
  */
@@ -8,7 +10,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import type { Scope } from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as TestContext from "effect/TestContext"
+import type { TestServices } from "effect/TestServices"
 import type * as Job from "../Job.js"
 import type { InvalidOption, StorageError } from "../JobError.js"
 import * as JobQueue from "../JobQueue.js"
@@ -16,11 +21,9 @@ import type { JobStorage } from "../JobStorage.js"
 import * as MemoryStorage from "../storage/MemoryStorage.js"
 import { Worker } from "../Worker.js"
 
-export { type ContractOptions, storageContract } from "./contract.js"
-export { type ModelOptions, storageModel } from "./model.js"
-
 /**
- * A queue on a new, empty storage in memory. Its clock is Effect's, so `TestClock` drives it.
+ * A queue on a new, empty storage in memory. It follows Effect's clock: `TestClock` inside `run` and in the `it.effect`
+ * of `@effect/vitest`, real time elsewhere.
  *
  * @since 0.1.0
  * @category layers
@@ -31,7 +34,33 @@ export const layer: Layer.Layer<JobQueue.JobQueue | JobStorage> = Layer.provideM
 )
 
 /**
- * Returns once the worker holds nothing and finds nothing due.
+ * Runs a program on a queue of its own in memory, under a `TestClock` of its own: nothing happens before
+ * `TestClock.adjust` makes it due. Workers and whatever else the program keeps in its scope are stopped at its end.
+ *
+ * @example
+ * ```ts
+ * import { Job, JobQueue } from "dbjobq"
+ * import { enqueued, run } from "dbjobq/testing"
+ * import { Effect, Schema } from "effect"
+ *
+ * const Greet = Job.make("Greet", { payload: { to: Schema.String } })
+ *
+ * const payloads = await Effect.runPromise(
+ *   run(Effect.zipRight(JobQueue.enqueue(Greet, { to: "Ann" }), enqueued(Greet)))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const run = <A, E, R>(
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, JobQueue.JobQueue | JobStorage | Scope | TestServices>> =>
+  Effect.provide(program, Layer.mergeAll(layer, TestContext.TestContext, Layer.scope))
+
+/**
+ * Returns once the worker in the context holds nothing and finds nothing due. Delayed jobs and retries are due once
+ * `TestClock.adjust` has passed their time.
  *
  * @since 0.1.0
  * @category helpers
@@ -39,7 +68,7 @@ export const layer: Layer.Layer<JobQueue.JobQueue | JobStorage> = Layer.provideM
 export const drain: Effect.Effect<void, never, Worker> = Effect.flatMap(Worker, (worker) => worker.awaitIdle)
 
 /**
- * The decoded payloads of the unfinished jobs of this definition, in ascending order of their ids.
+ * The decoded payloads of the unfinished jobs of this definition, in the order in which they were enqueued.
  *
  * @since 0.1.0
  * @category helpers

@@ -13,11 +13,13 @@ import { JobStorage } from "../JobStorage.js"
 import { nextId } from "./kit.js"
 
 /**
+ * Options of the suite.
+ *
  * @since 0.1.0
  * @category models
  */
 export interface ModelOptions {
-  /** Default 30. */
+  /** How many random sequences of operations; default 30. */
   readonly numRuns?: number | undefined
   /** Milliseconds for the whole property; default 60 seconds. */
   readonly timeout?: number | undefined
@@ -280,7 +282,8 @@ const run = (commands: ReadonlyArray<Command>): Effect.Effect<void, unknown, Job
   })
 
 /**
- * Declares the property for one storage.
+ * Declares the property for one storage: random operations agree with a model, and what fails is shrunk to the shortest
+ * case.
  *
  * @since 0.1.0
  * @category suites

@@ -19,6 +19,24 @@ describe("payloads", () => {
     expect(JobQueue.enqueue).type.not.toBeCallableWith(Send)
     expect(JobQueue.enqueue).type.toBeCallableWith(Clean)
   })
+
+  it("need no services to decode, as fields or as a schema", () => {
+    const needy = Schema.transformOrFail(Schema.String, Schema.String, {
+      decode: () => Effect.flatMap(Mailer, (mailer) => mailer.send),
+      encode: (text) => Effect.succeed(text)
+    })
+    expect(Job.make).type.not.toBeCallableWith("Needy", { payload: { to: needy } })
+    expect(Job.make).type.not.toBeCallableWith("Needy", { payload: Schema.Struct({ to: needy }) })
+    expect(Job.make).type.not.toBeCallableWith("Needy", { success: needy })
+    expect(Job.make).type.toBeCallableWith("Fine", { payload: { to: Schema.optional(Schema.String) } })
+    Job.make("Typed", {
+      payload: { to: Schema.String },
+      uniqueKey: (payload) => {
+        expect(payload).type.toBe<{ readonly to: string }>()
+        return payload.to
+      }
+    })
+  })
 })
 
 describe("ids", () => {

@@ -5,40 +5,25 @@ import type { Service } from "../../JobStorage.js"
 import { acquire } from "./acquire.js"
 import { type Db, inOrder } from "./db.js"
 import { change, commit, read } from "./records.js"
-import { cancelled, isFinished, rerun as rerunRow, rescheduled } from "../../internal/transitions.js"
+import { isFinished, rerun as rerunRow } from "../../internal/transitions.js"
+import * as Rows from "../../Rows.js"
 
 const self = (id: string): string => id
 
 export const cancel =
   (db: Db): Service["cancel"] =>
   (ids) =>
-    change(db, ids, self, (row, _, now) => {
-      if (row === undefined) return { answer: "notFound" }
-      // also the repeat of a cancellation whose reply was lost
-      if (row.state === "cancelled") return { answer: "cancelled" }
-      if (isFinished(row.state)) return { answer: "finished" }
-      if (row.state !== "running") return { answer: "cancelled", next: cancelled(row, now) }
-      return { answer: "requested", next: row.cancelRequested ? undefined : { ...row, cancelRequested: true } }
-    })
+    change(db, ids, self, (row, _, now) => Rows.cancel(now)(row))
 
 export const reschedule =
   (db: Db): Service["reschedule"] =>
   (ids, due) =>
-    change(db, ids, self, (row, _, now) => {
-      if (row === undefined) return { answer: "notFound" }
-      if (row.state === "running") return { answer: "running" }
-      return isFinished(row.state)
-        ? { answer: "finished" }
-        : { answer: "rescheduled", next: rescheduled(row, due, now) }
-    })
+    change(db, ids, self, (row, _, now) => Rows.reschedule(due, now)(row))
 
 export const remove =
   (db: Db): Service["remove"] =>
   (ids) =>
-    change(db, ids, self, (row) => {
-      if (row === undefined) return { answer: "notFound" }
-      return row.state === "running" ? { answer: "running" } : { answer: "removed", next: "removed" }
-    })
+    change(db, ids, self, Rows.remove)
 
 /**
  * The unique key is taken for the next generation before the job is brought back. A crash between the two leaves the

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { StorageError } from "../../JobError.js"
 import type { JobRow } from "../../JobStorage.js"
+import type * as Rows from "../../Rows.js"
 import { absent, batchGet, put, remove, replace, stamp, unchanged } from "./client.js"
 import { type Db, inOrder } from "./db.js"
 import { decodeJob, encodeJob, type Stored } from "./item.js"
@@ -68,24 +69,18 @@ export const erase = (db: Db, seen: Stored): Effect.Effect<boolean, StorageError
     done ? Effect.succeed(true) : Effect.map(read(db, seen.row.id), (now) => now === undefined)
   )
 
-/** What becomes of a row: a new one, none, or nothing changes when `next` is absent. */
-export interface Step<A> {
-  readonly answer: A
-  readonly next?: JobRow | "removed" | undefined
-}
-
 const holdsKey = (row: JobRow): boolean => row.uniqueKey !== null && !isFinished(row.state)
 
 /** Carries out a step on what was seen; false when it has changed meanwhile. */
-export const commit = (db: Db, seen: Stored, next: JobRow | "removed"): Effect.Effect<boolean, StorageError> =>
+export const commit = (db: Db, seen: Stored, next: JobRow | null): Effect.Effect<boolean, StorageError> =>
   Effect.gen(function* () {
     const { row } = seen
     const done =
-      next === "removed" ? yield* erase(db, seen) : yield* write(db, seen, { row: next, draft: false, schedule: null })
+      next === null ? yield* erase(db, seen) : yield* write(db, seen, { row: next, draft: false, schedule: null })
     if (!done) return false
     // a crash before the release leaves the key with a job that is finished or gone: the next taker finds out
-    if (holdsKey(row) && (next === "removed" || isFinished(next.state))) yield* release(db, row)
-    if (next !== "removed" && !isFinished(next.state) && next.state !== "running") db.tell("jobs")
+    if (holdsKey(row) && (next === null || isFinished(next.state))) yield* release(db, row)
+    if (next !== null && !isFinished(next.state) && next.state !== "running") db.tell("jobs")
     return true
   })
 
@@ -97,7 +92,7 @@ export const changeEach = <I, A>(
   db: Db,
   items: ReadonlyArray<I>,
   idOf: (item: I) => string,
-  decide: (row: JobRow | undefined, item: I, now: number) => Step<A>
+  decide: (row: JobRow | undefined, item: I, now: number) => Rows.Step<A>
 ): Effect.Effect<ReadonlyArray<Either.Either<A, StorageError>>, StorageError> =>
   Effect.gen(function* () {
     const found = yield* readAll(db, items.map(idOf))
@@ -124,5 +119,5 @@ export const change = <I, A>(
   db: Db,
   items: ReadonlyArray<I>,
   idOf: (item: I) => string,
-  decide: (row: JobRow | undefined, item: I, now: number) => Step<A>
+  decide: (row: JobRow | undefined, item: I, now: number) => Rows.Step<A>
 ): Effect.Effect<ReadonlyArray<A>, StorageError> => Effect.flatMap(changeEach(db, items, idOf, decide), Either.all)

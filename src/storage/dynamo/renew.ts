@@ -1,5 +1,6 @@
 import * as Effect from "effect/Effect"
 import type { Service } from "../../JobStorage.js"
+import * as Rows from "../../Rows.js"
 import type { Db } from "./db.js"
 import { change } from "./records.js"
 
@@ -10,24 +11,18 @@ export const renew =
       db,
       holds,
       ({ id }) => id,
-      (row, { token }, now) =>
-        row?.state === "running" && row.token === token
-          ? { answer: row.cancelRequested ? "cancelRequested" : "held", next: { ...row, leaseUntil: now + lease } }
-          : { answer: "lost" }
+      (row, hold, now) => Rows.renew(hold, lease, now)(row)
     )
 
 export const progress =
   (db: Db): Service["progress"] =>
-  (hold, progress, progressMessage) =>
+  (hold, fraction, message) =>
     Effect.map(
       change(
         db,
         [hold],
         ({ id }) => id,
-        (row, { token }) =>
-          row?.state === "running" && row.token === token
-            ? { answer: true, next: { ...row, progress, progressMessage } }
-            : { answer: false }
+        (row) => Rows.progress(hold, fraction, message)(row)
       ),
       ([answer]) => answer === true
     )

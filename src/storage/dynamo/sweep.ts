@@ -101,9 +101,7 @@ const removeOld =
           old.map((entry) => idOf(entry.pk)),
           (id) => id,
           (row) =>
-            row?.state === state && (row.finishedAt ?? 0) <= before
-              ? { answer: true, next: "removed" as const }
-              : { answer: false }
+            row?.state === state && (row.finishedAt ?? 0) <= before ? { answer: true, next: null } : { answer: false }
         )
         removed += answers.filter((answer) => answer).length
       }

@@ -1,7 +1,7 @@
 /** Schedules in memory: rows by id, and a heap of the cursors of the enabled ones. */
 import type * as Effect from "effect/Effect"
-import * as Transitions from "../../internal/scheduleTransitions.js"
 import type * as Storage from "../../JobStorage.js"
+import * as Rows from "../../Rows.js"
 import * as Heap from "./heap.js"
 
 interface Record {
@@ -12,7 +12,7 @@ interface Record {
 export interface Port {
   readonly atomically: <A>(f: (now: number) => A) => Effect.Effect<A>
   readonly insert: (job: Storage.NewJob, now: number) => Storage.Inserted
-  readonly unfinished: (jobId: string) => boolean
+  readonly get: (jobId: string) => Storage.JobRow | undefined
   readonly tell: (wakeup: Storage.Wakeup) => void
 }
 
@@ -21,9 +21,7 @@ type Operations = Pick<
   "putSchedules" | "removeSchedules" | "enableSchedules" | "getSchedules" | "listSchedules" | "dueSchedules" | "fire"
 >
 
-const byId = (a: Storage.ScheduleRow, b: Storage.ScheduleRow): number => (a.id < b.id ? -1 : 1)
-
-export const make = ({ atomically, insert, tell, unfinished }: Port): Operations => {
+export const make = ({ atomically, get, insert, tell }: Port): Operations => {
   const records = new Map<string, Record>()
   const cursors = Heap.make<Record>(Heap.byTime)
 
@@ -33,43 +31,27 @@ export const make = ({ atomically, insert, tell, unfinished }: Port): Operations
     record.cursor = enabled && next !== null ? Heap.add(cursors, record, { priority: 0, at: next, id }) : undefined
   }
 
-  const write = (record: Record, row: Storage.ScheduleRow): void => {
-    if (record.row === row) return
-    record.row = row
+  const apply = <A>(id: string, transition: Rows.Transition<A, Storage.ScheduleRow>): A => {
+    const known = records.get(id)
+    const { answer, next } = transition(known?.row)
+    if (next === undefined || next === null) return answer
+    const record = known ?? { row: next, cursor: undefined }
+    record.row = next
+    records.set(id, record)
     place(record)
     tell("schedules")
-  }
-
-  const putOne = (schedule: Storage.PutSchedule): Storage.ScheduleRow => {
-    const known = records.get(schedule.id)
-    if (known !== undefined) {
-      write(known, Transitions.edited(known.row, schedule))
-      return known.row
-    }
-    const record: Record = { row: Transitions.fresh(schedule), cursor: undefined }
-    records.set(schedule.id, record)
-    place(record)
-    tell("schedules")
-    return record.row
+    return answer
   }
 
   const fireOne = (fire: Storage.Fire, now: number): Storage.Fired => {
-    const record = records.get(fire.schedule)
-    if (record === undefined) return { answer: "stale" }
-    const { row } = record
-    if (!Transitions.isCurrent(row, fire)) return { answer: "stale" }
-    const overlaps = fire.overlap === "skip" && row.lastJob !== null && unfinished(row.lastJob)
-    const answers = overlaps ? [] : fire.jobs.map((job) => ({ job, ...insert(job, now) }))
-    const fired = answers.filter((answer) => answer.answer === "inserted")
-    const jobs = fired.map((answer) => answer.job)
-    write(record, Transitions.fired(row, fire, jobs, overlaps, now))
-    const created = fired.filter((answer) => answer.created).length
-    if (created > 0) tell("jobs")
-    return { answer: "fired", jobs: created }
+    const fired = apply(fire.schedule, Rows.fire(fire, { get, insert: (job) => insert(job, now) }, now))
+    if (fired.answer === "fired" && fired.jobs > 0) tell("jobs")
+    return fired
   }
 
   return {
-    putSchedules: (schedules) => atomically(() => schedules.map(putOne)),
+    putSchedules: (schedules) =>
+      atomically(() => schedules.map((schedule) => apply(schedule.id, Rows.putSchedule(schedule)))),
 
     removeSchedules: (ids) =>
       atomically(() =>
@@ -81,14 +63,7 @@ export const make = ({ atomically, insert, tell, unfinished }: Port): Operations
       ),
 
     enableSchedules: (changes) =>
-      atomically(() =>
-        changes.map(({ enabled, id, next }) => {
-          const record = records.get(id)
-          if (record === undefined) return false
-          write(record, Transitions.switched(record.row, enabled, next))
-          return true
-        })
-      ),
+      atomically(() => changes.map((change) => apply(change.id, Rows.enableSchedule(change)))),
 
     getSchedules: (ids) =>
       atomically(() =>
@@ -98,12 +73,12 @@ export const make = ({ atomically, insert, tell, unfinished }: Port): Operations
         })
       ),
 
-    listSchedules: ({ after, limit }) =>
+    listSchedules: (page) =>
       atomically(() =>
-        Array.from(records.values(), (record) => record.row)
-          .filter((row) => after === undefined || row.id > after)
-          .sort(byId)
-          .slice(0, limit)
+        Rows.schedulePage(
+          Array.from(records.values(), (record) => record.row),
+          page
+        )
       ),
 
     dueSchedules: (limit) =>
