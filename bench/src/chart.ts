@@ -12,7 +12,13 @@ interface Panel {
   readonly bars: ReadonlyArray<Bar>
 }
 
-const storeTitles = { postgres: "PostgreSQL", sqlite: "SQLite", redis: "Redis", memory: "memory" } as const
+const storeTitles = {
+  postgres: "PostgreSQL",
+  sqlite: "SQLite",
+  mysql: "MySQL",
+  redis: "Redis",
+  memory: "memory"
+} as const
 
 const width = 960
 const gap = 24

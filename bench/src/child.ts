@@ -97,6 +97,7 @@ const serve = (session: Session, statements: () => number | undefined) => {
       return { at }
     },
     statements: async () => statements(),
+    claims: async () => session.claims?.(),
     usage: async () => {
       const { user, system } = process.cpuUsage()
       return { cpuMs: (user + system) / 1e3 }

@@ -27,7 +27,7 @@ const help = `npm run bench -- [options]
                       Default bench/results
 
 Servers: BENCH_PG_URL (default postgres://postgres@127.0.0.1:5432/test; databases are made and dropped there),
-BENCH_REDIS_URL (default redis://127.0.0.1:6379).`
+BENCH_MYSQL_URL (default mysql://root@127.0.0.1:3306/; likewise), BENCH_REDIS_URL (default redis://127.0.0.1:6379).`
 
 const { values } = parseArgs({
   options: {

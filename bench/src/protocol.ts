@@ -19,6 +19,7 @@ export interface Methods {
   /** Starts a worker; answers when. It tells of every `target` jobs handled at once, of fewer within 5 ms. */
   readonly work: (options: WorkRequest) => { at: number }
   readonly statements: () => number | undefined
+  readonly claims: () => number | undefined
   readonly usage: () => { cpuMs: number }
   readonly stop: () => undefined
 }

@@ -84,7 +84,7 @@ export const run = async (workload: Workload, { peers, rounds, sizes, log }: Run
     title,
     about,
     metrics,
-    sizes: `${rounds} rounds, --jobs ${sizes.jobs}, --history ${sizes.history}`,
+    sizes: `${rounds} ${rounds === 1 ? "round" : "rounds"}, --jobs ${sizes.jobs}, --history ${sizes.history}`,
     peers: peers.map(
       (peer): PeerResult => ({
         name: peer.name,
