@@ -10,11 +10,11 @@ export interface DrainOptions {
   readonly mixedPriorities?: boolean
   /** Every so many-th job fails once. */
   readonly failEvery?: number
-  /** Something that is there while the workers run; the result ends it. */
-  readonly meanwhile?: (() => Promise<() => Promise<void>>) | undefined
 }
 
 export interface Drained extends Measured {
+  readonly values: { readonly rate: number; readonly [name: string]: number }
+  readonly cut: boolean
   readonly peakRss: number
 }
 
@@ -52,12 +52,10 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
   const attempts = jobs + (failEvery > 0 ? Math.ceil(jobs / failEvery) : 0)
   const producer = await spawn(peer.name, place)
   const workers = peer.store === "memory" ? [producer] : []
-  let end = async () => {}
   try {
     await producer.call("addAll", { name: "bench", count: jobs, from: 0, mixedPriorities, delaySeconds: 0 })
     const before = await producer.call("tally")
     while (workers.length < processes) workers.push(await spawn(peer.name, place))
-    end = (await options.meanwhile?.()) ?? end
     const handled = () => workers.reduce((sum, worker) => sum + worker.handled().count, 0)
     const cpu = async () =>
       (await Promise.all(workers.map((worker) => worker.call("usage")))).reduce((sum, { cpuMs }) => sum + cpuMs, 0)
@@ -95,7 +93,6 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
       peakRss: Math.max(...workers.map((worker) => worker.peakRss()))
     }
   } finally {
-    await end()
     await Promise.all([...new Set([producer, ...workers])].map((remote) => remote.close()))
   }
 }

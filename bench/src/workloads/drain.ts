@@ -58,6 +58,6 @@ export const memory: Workload = {
   measure: async (bench) => {
     const sizes = { ...bench.sizes, jobs: bench.sizes.jobs * 5, limit: bench.sizes.limit * 5 }
     const { cut, values, peakRss } = await drain({ ...bench, sizes }, { concurrency: 10 })
-    return { cut: cut ?? false, values: { ...values, peak: peakRss } }
+    return { cut, values: { ...values, peak: peakRss } }
   }
 }
