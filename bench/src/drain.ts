@@ -56,7 +56,8 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
     await producer.call("addAll", { name: "bench", count: jobs, from: 0, mixedPriorities, delaySeconds: 0 })
     const before = await producer.call("tally")
     while (workers.length < processes) workers.push(await spawn(peer.name, place))
-    const handled = () => workers.reduce((sum, worker) => sum + worker.handled().count, 0)
+    const attempted = () => workers.reduce((sum, worker) => sum + worker.handled().count, 0)
+    const begun = () => workers.reduce((sum, worker) => sum + worker.handled().jobs, 0)
     const cpu = async () =>
       (await Promise.all(workers.map((worker) => worker.call("usage")))).reduce((sum, { cpuMs }) => sum + cpuMs, 0)
 
@@ -66,8 +67,8 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
       ...(await Promise.all(workers.map((worker) => worker.call("work", request)))).map(({ at }) => at)
     )
     const deadline = start + sizes.limit * 1_000
-    const firstPass = await until(() => handled() >= jobs, workers, deadline)
-    const firstPassEnd = firstPass ? Math.max(...workers.map((worker) => worker.handled().lastAt)) : now()
+    const firstPass = await until(() => begun() >= jobs, workers, deadline)
+    const firstPassEnd = firstPass ? Math.max(...workers.map((worker) => worker.handled().lastJobAt)) : now()
     const emptied = firstPass ? await untilEmpty(producer, deadline) : undefined
     const stopped = emptied ?? now()
     const after = await producer.call("tally")
@@ -77,8 +78,8 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
       ...workers.filter((worker) => worker.handled().count > 0).map((worker) => worker.handled().firstAt)
     )
     if (emptied !== undefined) {
-      await until(() => handled() >= attempts, workers, now() + 100)
-      verify(peer.name, jobs, attempts, before, after, handled())
+      await until(() => attempted() >= attempts, workers, now() + 100)
+      verify(peer.name, jobs, attempts, before, after, attempted())
     }
     const cut = emptied === undefined
     return {

@@ -24,6 +24,16 @@ export interface Methods {
   readonly stop: () => undefined
 }
 
+/** How far a worker has come. */
+export interface Handled {
+  /** Attempts, and when the first was entered. */
+  readonly count: number
+  readonly firstAt: number
+  /** Jobs attempted at all, and when the last of them first was. */
+  readonly jobs: number
+  readonly lastJobAt: number
+}
+
 export interface WorkRequest {
   readonly concurrency: number
   /** 0 for a worker that is watched from outside and need not tell how far it is. */
@@ -44,5 +54,5 @@ export type Message =
   | { readonly type: "ready" }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "error"; readonly id: number; readonly message: string }
-  | { readonly type: "handled"; readonly count: number; readonly firstAt: number; readonly lastAt: number }
+  | ({ readonly type: "handled" } & Handled)
   | { readonly type: "started"; readonly n: number; readonly at: number }
