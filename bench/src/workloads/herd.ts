@@ -1,6 +1,7 @@
 import { now, sleep } from "../clock.js"
 import { spawn } from "../remote.js"
 import { median } from "../stats.js"
+import { verifyAll } from "../verify.js"
 import { otherProcesses, type Workload } from "../workload.js"
 
 const processes = 20
@@ -21,7 +22,7 @@ export const herd: Workload = {
   about: `${jobs} jobs, ${calmMs / 1e3} s apart. What the twenty ask of the store from a job's enqueue to ${windowMs / 1e3} s after its start, less what they ask without one in that time, as just before. Claims are dbjobq's calls of its storage; the other queues cannot be asked.`,
   metrics: [
     { key: "claims", title: "claims a job", better: "lower" },
-    { key: "statements", title: "statements a job", better: "lower", charted: true },
+    { key: "statements", title: "statements a job", better: "lower" },
     { key: "start", title: "ms to its start", better: "lower" }
   ],
   excludes: otherProcesses,
@@ -59,6 +60,7 @@ export const herd: Workload = {
           extra[key] += after[key] - before[key] - windows * (before[key] - quiet[key])
         }
       }
+      await verifyAll(peer.name, jobs, producer)
       return {
         values: { claims: extra.claims / jobs, statements: extra.statements / jobs, start: median(starts) }
       }
