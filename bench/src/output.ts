@@ -1,6 +1,6 @@
 /** The files that a bench writes, and adds to when it runs again for other workloads. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
+import { basename, join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
 import { chart, type Selection } from "./chart.js"
 import { fill } from "./regions.js"
@@ -28,12 +28,14 @@ export const output = ({ chart: selection, into, out }: Options): Output => {
   const file = join(folder, "results.json")
   let results = read(file)
   const writeInto = (markdown: string) => {
+    const drawing = markdown.replace(/(\.md)?$/, ".svg")
+    const image = `![Medians of dbjobq and of other job queues](${basename(drawing)})`
     const text = readFileSync(markdown, "utf8")
+    writeFileSync(drawing, chart(results, selection))
     writeFileSync(
       markdown,
-      fill(text, (name) => part(results, name))
+      fill(text, (name) => (name === "chart" ? image : part(results, name)))
     )
-    writeFileSync(markdown.replace(/(\.md)?$/, ".svg"), chart(results, selection))
   }
   return {
     add: (machine, result) => {
