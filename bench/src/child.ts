@@ -24,25 +24,29 @@ function* payloadsFor(ms: number, from: number) {
 const work = async (session: Session, request: WorkRequest) => {
   let count = 0
   let told = 0
+  let jobs = 0
   let firstAt = 0
-  let lastAt = 0
-  const seen = new Set<number>()
+  let lastJobAt = 0
+  const failed = new Set<number>()
   const report = () => {
     if (count > told) {
       told = count
-      tell({ type: "handled", count, firstAt, lastAt })
+      tell({ type: "handled", count, firstAt, jobs, lastJobAt })
     }
   }
   // an idle worker is watched for its own cost: no timer of ours
   const timer = request.target > 0 ? setInterval(report, 5) : undefined
   const handler = (n: number) => {
-    lastAt = now()
-    if (count === 0) firstAt = lastAt
-    if (request.tellStarts) tell({ type: "started", n, at: lastAt })
+    const at = now()
     count++
-    if (count === request.target) report()
-    if (request.failEvery === 0 || n % request.failEvery !== 0 || seen.has(n)) return true
-    seen.add(n)
+    if (count === 1) firstAt = at
+    if (request.tellStarts) tell({ type: "started", n, at })
+    if (failed.has(n)) return true
+    jobs++
+    lastJobAt = at
+    if (jobs === request.target) report()
+    if (request.failEvery === 0 || n % request.failEvery !== 0) return true
+    failed.add(n)
     return false
   }
   const at = now()
@@ -97,6 +101,7 @@ const serve = (session: Session, statements: () => number | undefined) => {
       return { at }
     },
     statements: async () => statements(),
+    claims: async () => session.claims?.(),
     usage: async () => {
       const { user, system } = process.cpuUsage()
       return { cpuMs: (user + system) / 1e3 }

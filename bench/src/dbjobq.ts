@@ -1,6 +1,6 @@
 /** dbjobq as its users drive it, on whatever storage a peer file names. */
-import { Job, JobQueue, type JobStorage, Worker } from "dbjobq"
-import { Effect, Exit, type Layer, ManagedRuntime, Schedule, Schema, Scope } from "effect"
+import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
+import { Context, Effect, Exit, Layer, ManagedRuntime, Schedule, Schema, Scope } from "effect"
 import { priorityOf, retryDelay, type Session, type Tally } from "./peer.js"
 
 const payload = { n: Schema.Number, kind: Schema.String, tag: Schema.String }
@@ -19,6 +19,15 @@ export interface Shortcuts<R> {
   readonly finishAll: Effect.Effect<unknown, unknown, R>
 }
 
+/** The same storage with other ways. */
+export const withStorage = <R, E>(
+  storage: Layer.Layer<JobStorage.JobStorage | R, E>,
+  change: (service: JobStorage.Service) => JobStorage.Service
+): Layer.Layer<JobStorage.JobStorage | R, E> =>
+  Layer.map(storage, (context) =>
+    Context.add(context, JobStorage.JobStorage, change(Context.get(context, JobStorage.JobStorage)))
+  )
+
 const sum = (counts: ReadonlyArray<JobStorage.Count>, states: ReadonlyArray<string>) =>
   counts.reduce(
     (total, { queue, state, count }) => (queue === "default" && states.includes(state) ? total + count : total),
@@ -27,9 +36,18 @@ const sum = (counts: ReadonlyArray<JobStorage.Count>, states: ReadonlyArray<stri
 
 export const open = async <R, E>(
   storage: Layer.Layer<JobStorage.JobStorage | R, E>,
-  shortcuts?: Shortcuts<NoInfer<R>>
+  shortcuts?: Shortcuts<NoInfer<R>>,
+  options?: Worker.Tuning
 ): Promise<Session> => {
-  const runtime = ManagedRuntime.make(storage)
+  let claims = 0
+  const counting = ({ claim, ...rest }: JobStorage.Service): JobStorage.Service => ({
+    ...rest,
+    claim: (request) => {
+      claims++
+      return claim(request)
+    }
+  })
+  const runtime = ManagedRuntime.make(withStorage(storage, counting))
   const queue = await runtime.runPromise(JobQueue.make)
   const counted = Effect.map(
     queue.counts,
@@ -70,12 +88,15 @@ export const open = async <R, E>(
         Effect.suspend(() => (handler(n) ? Effect.void : Effect.fail("asked to fail")))
       )
       const scope = await runtime.runPromise(Scope.make())
-      await runtime.runPromise(Worker.make([Bench], { concurrency }).pipe(Effect.provide(live), Scope.extend(scope)))
+      await runtime.runPromise(
+        Worker.make([Bench], { ...options, concurrency }).pipe(Effect.provide(live), Scope.extend(scope))
+      )
       return () => runtime.runPromise(Scope.close(scope, Exit.void))
     },
     isEmpty: () => runtime.runPromise(isEmpty),
     tally: () => runtime.runPromise(tally),
     ...(finishAll === undefined ? {} : { finishAll: () => runtime.runPromise(Effect.asVoid(finishAll)) }),
+    claims: () => claims,
     close: () => runtime.dispose()
   }
 }

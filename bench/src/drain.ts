@@ -10,11 +10,11 @@ export interface DrainOptions {
   readonly mixedPriorities?: boolean
   /** Every so many-th job fails once. */
   readonly failEvery?: number
-  /** Something that is there while the workers run; the result ends it. */
-  readonly meanwhile?: (() => Promise<() => Promise<void>>) | undefined
 }
 
 export interface Drained extends Measured {
+  readonly values: { readonly rate: number; readonly [name: string]: number }
+  readonly cut: boolean
   readonly peakRss: number
 }
 
@@ -52,13 +52,12 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
   const attempts = jobs + (failEvery > 0 ? Math.ceil(jobs / failEvery) : 0)
   const producer = await spawn(peer.name, place)
   const workers = peer.store === "memory" ? [producer] : []
-  let end = async () => {}
   try {
     await producer.call("addAll", { name: "bench", count: jobs, from: 0, mixedPriorities, delaySeconds: 0 })
     const before = await producer.call("tally")
     while (workers.length < processes) workers.push(await spawn(peer.name, place))
-    end = (await options.meanwhile?.()) ?? end
-    const handled = () => workers.reduce((sum, worker) => sum + worker.handled().count, 0)
+    const attempted = () => workers.reduce((sum, worker) => sum + worker.handled().count, 0)
+    const begun = () => workers.reduce((sum, worker) => sum + worker.handled().jobs, 0)
     const cpu = async () =>
       (await Promise.all(workers.map((worker) => worker.call("usage")))).reduce((sum, { cpuMs }) => sum + cpuMs, 0)
 
@@ -68,8 +67,8 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
       ...(await Promise.all(workers.map((worker) => worker.call("work", request)))).map(({ at }) => at)
     )
     const deadline = start + sizes.limit * 1_000
-    const firstPass = await until(() => handled() >= jobs, workers, deadline)
-    const firstPassEnd = firstPass ? Math.max(...workers.map((worker) => worker.handled().lastAt)) : now()
+    const firstPass = await until(() => begun() >= jobs, workers, deadline)
+    const firstPassEnd = firstPass ? Math.max(...workers.map((worker) => worker.handled().lastJobAt)) : now()
     const emptied = firstPass ? await untilEmpty(producer, deadline) : undefined
     const stopped = emptied ?? now()
     const after = await producer.call("tally")
@@ -79,8 +78,8 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
       ...workers.filter((worker) => worker.handled().count > 0).map((worker) => worker.handled().firstAt)
     )
     if (emptied !== undefined) {
-      await until(() => handled() >= attempts, workers, now() + 100)
-      verify(peer.name, jobs, attempts, before, after, handled())
+      await until(() => attempted() >= attempts, workers, now() + 100)
+      verify(peer.name, jobs, attempts, before, after, attempted())
     }
     const cut = emptied === undefined
     return {
@@ -95,7 +94,6 @@ export const drain = async ({ peer, place, sizes }: Bench, options: DrainOptions
       peakRss: Math.max(...workers.map((worker) => worker.peakRss()))
     }
   } finally {
-    await end()
     await Promise.all([...new Set([producer, ...workers])].map((remote) => remote.close()))
   }
 }

@@ -8,7 +8,17 @@ import { stores } from "./stores/index.js"
 
 const resolve = createRequire(import.meta.url).resolve
 
-const installed = ["effect", "graphile-worker", "pg-boss", "bullmq", "plainjob", "pg", "ioredis", "better-sqlite3"]
+const installed = [
+  "effect",
+  "graphile-worker",
+  "pg-boss",
+  "bullmq",
+  "plainjob",
+  "pg",
+  "ioredis",
+  "mysql2",
+  "better-sqlite3"
+]
 
 /** A package's version, from the manifest above the file it resolves to: few packages export their manifest. */
 const version = (name: string): string => {
@@ -25,8 +35,10 @@ const version = (name: string): string => {
   return name
 }
 
-export const machine = async (used: ReadonlyArray<StoreName>): Promise<ReadonlyArray<string>> => [
-  `Node ${process.version.slice(1)}, Linux ${release()}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB; load average ${loadavg()[0]?.toFixed(1)} at the start`,
-  ...(await Promise.all([...new Set(used)].map((store) => stores[store].describe()))),
-  installed.map(version).join(", ")
-]
+export const machine = async (used: ReadonlyArray<StoreName>): Promise<Readonly<Record<string, string>>> => ({
+  machine: `Node ${process.version.slice(1)}, Linux ${release()}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB; load average ${loadavg()[0]?.toFixed(1)} at the start`,
+  ...Object.fromEntries(
+    await Promise.all([...new Set(used)].map(async (store) => [store, await stores[store].describe()] as const))
+  ),
+  packages: installed.map(version).join(", ")
+})

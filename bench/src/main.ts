@@ -1,23 +1,24 @@
 /** The command line of the bench. */
-import { mkdirSync, writeFileSync } from "node:fs"
-import { join, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
-import { chart } from "./chart.js"
-import { machine } from "./machine.js"
+import { measure } from "./measure.js"
+import { output } from "./output.js"
 import { peers } from "./peers/index.js"
-import { type Results, read } from "./results.js"
-import { destroyAll, run } from "./run.js"
-import { document, workloadTable } from "./table.js"
+import { destroyAll } from "./run.js"
+import { select, selectOrAll } from "./select.js"
+import { sets } from "./sets.js"
 import { workloads } from "./workloads/index.js"
+
+const names = (all: ReadonlyArray<{ readonly name: string }>) => all.map(({ name }) => name).join(" ")
 
 const help = `npm run bench -- [options]
 
-  --workload <names>  comma-separated; a name takes all that begin with it and a dash. Default all:
-                      ${workloads.map(({ name }) => name).join(" ")}
+  --workload <names>  comma-separated; a name that nothing has takes all that begin with it and a dash. Default all:
+                      ${names(workloads)}
   --peers <names>     likewise. Default all:
-                      ${peers.map(({ name }) => name).join(" ")}
-  --rounds <n>        times each peer is measured, in turn. Default 5
+                      ${names(peers)}
+  --set <name>        the workloads of a set with the peers it names for each, as far as the two options above have them:
+                      ${names(sets)}
+  --rounds <n>        times each peer is measured, in turn. Default 5; a set may do with fewer
   --jobs <n>          jobs of a drain (five times as many for memory). Default 20000
   --history <n>       finished rows of growth; half as many pending and scheduled. Default 1000000
   --samples <n>       jobs of a latency run. Default 150
@@ -25,14 +26,18 @@ const help = `npm run bench -- [options]
   --limit <s>         a drain or latency run is cut after so long. Default 30
   --out <folder>      where results.json, results.md and results.svg are written, or extended by these workloads.
                       Default bench/results
+  --into <file>       a Markdown file whose regions (<!-- bench:drain-10 -->) are filled with all results there are; the
+                      set's chart is written beside it
+  --render            measure nothing, write the files again
 
 Servers: BENCH_PG_URL (default postgres://postgres@127.0.0.1:5432/test; databases are made and dropped there),
-BENCH_REDIS_URL (default redis://127.0.0.1:6379).`
+BENCH_MYSQL_URL (default mysql://root@127.0.0.1:3306/; likewise), BENCH_REDIS_URL (default redis://127.0.0.1:6379).`
 
 const { values } = parseArgs({
   options: {
     workload: { type: "string", default: "" },
     peers: { type: "string", default: "" },
+    set: { type: "string" },
     rounds: { type: "string", default: "5" },
     jobs: { type: "string", default: "20000" },
     history: { type: "string", default: "1000000" },
@@ -40,22 +45,11 @@ const { values } = parseArgs({
     idle: { type: "string", default: "30" },
     limit: { type: "string", default: "30" },
     out: { type: "string" },
+    into: { type: "string" },
+    render: { type: "boolean", default: false },
     help: { type: "boolean", default: false }
   }
 })
-
-/** Every name asked for must mean something. */
-const select = <A extends { readonly name: string }>(all: ReadonlyArray<A>, wanted: string): ReadonlyArray<A> => {
-  const names = wanted.split(",").filter((name) => name !== "")
-  if (names.length === 0) return all
-  const chosen = names.flatMap((wish) => {
-    const found = all.filter(({ name }) => name === wish || name.startsWith(`${wish}-`))
-    if (found.length === 0)
-      throw new Error(`nothing is called ${wish}; there are ${all.map(({ name }) => name).join(", ")}`)
-    return found
-  })
-  return all.filter((item) => chosen.includes(item))
-}
 
 const count = (name: "rounds" | "jobs" | "history" | "samples" | "idle" | "limit"): number => {
   const value = Number(values[name])
@@ -63,10 +57,8 @@ const count = (name: "rounds" | "jobs" | "history" | "samples" | "idle" | "limit
   return value
 }
 
-const log = (line: string) => process.stderr.write(`${line}\n`)
-
-const main = async () => {
-  const chosen = select(peers, values.peers)
+const main = async (): Promise<number> => {
+  const rounds = count("rounds")
   const sizes = {
     jobs: count("jobs"),
     history: count("history"),
@@ -74,27 +66,22 @@ const main = async () => {
     idle: count("idle"),
     limit: count("limit")
   }
-  // npm runs this in bench/; a folder given is meant from where npm was called
-  const out =
-    values.out === undefined
-      ? fileURLToPath(new URL("../results", import.meta.url))
-      : resolve(process.env["INIT_CWD"] ?? ".", values.out)
-  const file = join(out, "results.json")
-  let done = read(file)
-  const where = await machine(chosen.map(({ store }) => store))
-  mkdirSync(out, { recursive: true })
-  for (const workload of select(workloads, values.workload)) {
-    const result = await run(workload, { peers: chosen, rounds: count("rounds"), sizes, log })
-    process.stdout.write(`${workloadTable(result)}\n\n`)
-    const known = new Map([...done, result].map((one) => [one.name, one]))
-    done = workloads.flatMap(({ name }) => known.get(name) ?? [])
-    const results: Results = { machine: where, workloads: done }
-    writeFileSync(file, `${JSON.stringify(results, undefined, 1)}\n`)
-    writeFileSync(join(out, "results.md"), document(results))
-    writeFileSync(join(out, "results.svg"), chart(results))
+  const [set] = values.set === undefined ? [] : select(sets, [values.set])
+  const chosenWorkloads = selectOrAll(workloads, values.workload)
+  const chosenPeers = selectOrAll(peers, values.peers)
+  const parts = (set?.parts ?? [{ workloads: workloads.map(({ name }) => name), peers: peers.map(({ name }) => name) }])
+    .map((part) => ({
+      workloads: select(workloads, part.workloads).filter((workload) => chosenWorkloads.includes(workload)),
+      peers: select(peers, part.peers).filter((peer) => chosenPeers.includes(peer)),
+      rounds: Math.min(rounds, part.rounds ?? rounds)
+    }))
+    .filter((part) => part.workloads.length > 0 && part.peers.length > 0)
+  const results = output({ out: values.out, into: values.into, chart: set?.chart })
+  if (values.render) {
+    results.write()
+    return 0
   }
-  log(`written to ${out}`)
-  return done.some(({ peers }) => peers.some(({ errors }) => errors.length > 0)) ? 1 : 0
+  return (await measure(parts, sizes, results)) ? 0 : 1
 }
 
 const interrupted = () => {

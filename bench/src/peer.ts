@@ -56,10 +56,12 @@ export interface Session {
   readonly tally: () => Promise<Tally>
   /** Turns everything pending into history, where history is kept in rows. */
   readonly finishAll?: () => Promise<void>
+  /** How often its workers have asked the store for jobs, where the peer can tell. */
+  readonly claims?: () => number
   readonly close: () => Promise<void>
 }
 
-export type StoreName = "memory" | "sqlite" | "postgres" | "redis"
+export type StoreName = "memory" | "sqlite" | "postgres" | "mysql" | "redis"
 
 export interface Peer {
   readonly name: string

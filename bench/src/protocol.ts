@@ -19,8 +19,19 @@ export interface Methods {
   /** Starts a worker; answers when. It tells of every `target` jobs handled at once, of fewer within 5 ms. */
   readonly work: (options: WorkRequest) => { at: number }
   readonly statements: () => number | undefined
+  readonly claims: () => number | undefined
   readonly usage: () => { cpuMs: number }
   readonly stop: () => undefined
+}
+
+/** How far a worker has come. */
+export interface Handled {
+  /** Attempts, and when the first was entered. */
+  readonly count: number
+  readonly firstAt: number
+  /** Jobs attempted at all, and when the last of them first was. */
+  readonly jobs: number
+  readonly lastJobAt: number
 }
 
 export interface WorkRequest {
@@ -43,5 +54,5 @@ export type Message =
   | { readonly type: "ready" }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "error"; readonly id: number; readonly message: string }
-  | { readonly type: "handled"; readonly count: number; readonly firstAt: number; readonly lastAt: number }
+  | ({ readonly type: "handled" } & Handled)
   | { readonly type: "started"; readonly n: number; readonly at: number }

@@ -3,13 +3,7 @@ import { fork } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Place } from "./peer.js"
-import type { Answer, Args, Message, Method } from "./protocol.js"
-
-export interface Handled {
-  readonly count: number
-  readonly firstAt: number
-  readonly lastAt: number
-}
+import type { Answer, Args, Handled, Message, Method } from "./protocol.js"
 
 export interface Remote {
   readonly pid: number
@@ -40,7 +34,7 @@ export const spawn = (peer: string, place: Place, counted = false): Promise<Remo
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   const starts = new Map<number, (at: number) => void>()
   let told: Array<() => void> = []
-  let handled: Handled = { count: 0, firstAt: 0, lastAt: 0 }
+  let handled: Handled = { count: 0, firstAt: 0, jobs: 0, lastJobAt: 0 }
   let nextId = 0
   let stderr = ""
   let closing = false

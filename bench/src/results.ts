@@ -21,7 +21,8 @@ export interface WorkloadResult {
 }
 
 export interface Results {
-  readonly machine: ReadonlyArray<string>
+  /** A line for the machine, one for each store, one for the packages. */
+  readonly machine: Readonly<Record<string, string>>
   readonly workloads: ReadonlyArray<WorkloadResult>
 }
 
@@ -38,8 +39,8 @@ export const ratio = (result: WorkloadResult, peer: PeerResult, metric: Metric):
   return metric.better === "higher" ? ours / theirs : theirs / ours
 }
 
-export const read = (file: string): ReadonlyArray<WorkloadResult> => {
-  if (!existsSync(file)) return []
-  const { workloads }: Results = JSON.parse(readFileSync(file, "utf8"))
-  return workloads
+export const read = (file: string): Results => {
+  if (!existsSync(file)) return { machine: {}, workloads: [] }
+  const results: Results = JSON.parse(readFileSync(file, "utf8"))
+  return results
 }

@@ -2,7 +2,7 @@
 import type { Peer, Place } from "./peer.js"
 import type { PeerResult, WorkloadResult } from "./results.js"
 import { stores } from "./stores/index.js"
-import type { Measured, Sizes, Workload } from "./workload.js"
+import type { Bench, Measured, Sizes, Workload } from "./workload.js"
 
 export interface RunOptions {
   readonly peers: ReadonlyArray<Peer>
@@ -36,6 +36,21 @@ const show = ({ values, cut }: Measured): string =>
     .map(([key, value]) => `${key} ${value >= 100 ? Math.round(value) : value.toFixed(2)}`)
     .join(", ")}${cut ? " (cut)" : ""}`
 
+const bench = (peer: Peer, place: Place, sizes: Sizes): Bench => ({
+  peer,
+  store: stores[peer.store],
+  place,
+  sizes,
+  fresh: async (use) => {
+    const other = await create(peer)
+    try {
+      return await use(bench(peer, other, sizes))
+    } finally {
+      await destroy(other)
+    }
+  }
+})
+
 export const run = async (workload: Workload, { peers, rounds, sizes, log }: RunOptions): Promise<WorkloadResult> => {
   const runs = new Map<Peer, Array<Measured>>()
   const errors = new Map<Peer, Array<string>>()
@@ -59,7 +74,7 @@ export const run = async (workload: Workload, { peers, rounds, sizes, log }: Run
         const place = await create(peer)
         kept.set(peer, place)
         log(`${workload.name} ${peer.name}: filling`)
-        await attempt(peer, async () => workload.prepare?.({ peer, store: stores[peer.store], place, sizes }))
+        await attempt(peer, async () => workload.prepare?.(bench(peer, place, sizes)))
       }
     }
     for (let round = 1; round <= rounds; round++) {
@@ -68,7 +83,7 @@ export const run = async (workload: Workload, { peers, rounds, sizes, log }: Run
         if (spoilt(peer)) continue
         const place = kept.get(peer) ?? (await create(peer))
         await attempt(peer, async () => {
-          const measured = await workload.measure({ peer, store: stores[peer.store], place, sizes })
+          const measured = await workload.measure(bench(peer, place, sizes))
           runs.set(peer, [...(runs.get(peer) ?? []), measured])
           log(`${workload.name} ${round}/${rounds} ${peer.name}: ${show(measured)}`)
         })
@@ -84,7 +99,7 @@ export const run = async (workload: Workload, { peers, rounds, sizes, log }: Run
     title,
     about,
     metrics,
-    sizes: `${rounds} rounds, --jobs ${sizes.jobs}, --history ${sizes.history}`,
+    sizes: `${rounds} ${rounds === 1 ? "round" : "rounds"}, --jobs ${sizes.jobs}, --history ${sizes.history}`,
     peers: peers.map(
       (peer): PeerResult => ({
         name: peer.name,

@@ -1,4 +1,5 @@
 /** Results as Markdown. */
+import { barsTable } from "./bars.js"
 import { type PeerResult, type Results, ratio, summarize, type WorkloadResult } from "./results.js"
 import { readable } from "./stats.js"
 import type { Metric } from "./workload.js"
@@ -25,33 +26,38 @@ export const workloadTable = (result: WorkloadResult): string => {
   const asked = result.peers.filter(({ excluded }) => excluded === undefined)
   const left = result.peers.flatMap(({ name, excluded }) => (excluded === undefined ? [] : [`${name} ${excluded}`]))
   const errors = [...new Set(asked.flatMap((peer) => peer.errors))]
-  const heads = ["peer", ...result.metrics.flatMap(({ title }) => [title, "dbjobq"]), "finished rows", "verified"]
+  // a ratio beside each number would make the table too wide to read
+  const cells = (metric: Metric, value: string, ratio: string) => (metric.charted === true ? [value, ratio] : [value])
+  const heads = [
+    "peer",
+    ...result.metrics.flatMap((metric) => cells(metric, metric.title, "dbjobq")),
+    "rows",
+    "verified"
+  ]
   return [
-    `### ${result.title}`,
-    "",
-    `\`${result.name}\` · ${result.about}`,
-    "",
     row(heads),
-    row(["---", ...result.metrics.flatMap(() => ["---:", "---:"]), "---", "---"]),
+    row(["---", ...result.metrics.flatMap((metric) => cells(metric, "---:", "---:")), "---", "---"]),
     ...asked.map((peer) =>
       row([
         peer.name,
-        ...result.metrics.flatMap((metric) => [cell(peer, metric), times(ratio(result, peer, metric))]),
+        ...result.metrics.flatMap((metric) => cells(metric, cell(peer, metric), times(ratio(result, peer, metric)))),
         peer.finishedRows,
         status(peer)
       ])
     ),
     "",
-    `${result.sizes}.${left.length > 0 ? ` Left out: ${left.join("; ")}.` : ""}`,
+    `\`${result.name}\`, ${result.sizes}.${left.length > 0 ? ` Left out: ${left.join("; ")}.` : ""}`,
     ...errors.map((error) => `\nFailed: ${error.split("\n")[0]}`)
   ].join("\n")
 }
 
-const settings = ({ workloads }: Results): string => {
+/** The same with its heading and what it means. */
+export const workloadSection = (result: WorkloadResult): string =>
+  [`### ${result.title}`, result.about, workloadTable(result)].join("\n\n")
+
+export const settingsTable = ({ workloads }: Results): string => {
   const peers = new Map(workloads.flatMap(({ peers }) => peers.map((peer) => [peer.name, peer] as const)))
   return [
-    "### Settings",
-    "",
     row(["peer", "store", "settings", "durability", "finished rows"]),
     row(["---", "---", "---", "---", "---"]),
     ...[...peers.values()].map((peer) =>
@@ -60,8 +66,32 @@ const settings = ({ workloads }: Results): string => {
   ].join("\n")
 }
 
-const legend =
+export const legend =
   "Median (lowest–highest) of the rounds, peers taken in turn, a fresh process each. The column *dbjobq* says how many times better dbjobq is on the same store at the same durability: above 1× it is ahead. *Verified* counts the runs after which the store itself showed every job done exactly once; a *cut* run was stopped at the time limit, and its rate is that of the part done."
 
+export const machineList = ({ machine }: Results): string =>
+  Object.values(machine)
+    .map((line) => `- ${line}`)
+    .join("\n")
+
 export const document = (results: Results): string =>
-  `${[legend, results.machine.map((line) => `- ${line}`).join("\n"), ...results.workloads.map(workloadTable), settings(results)].join("\n\n")}\n`
+  `${[
+    legend,
+    machineList(results),
+    ...results.workloads.map(workloadSection),
+    "### Bars",
+    barsTable(results),
+    "### Settings",
+    settingsTable(results)
+  ].join("\n\n")}\n`
+
+/** What a region of a Markdown file holds; a workload's heading and words are the file's own. */
+export const part = (results: Results, name: string): string | undefined => {
+  if (results.workloads.length === 0) return undefined
+  if (name === "legend") return legend
+  if (name === "machine") return machineList(results)
+  if (name === "bars") return barsTable(results)
+  if (name === "settings") return settingsTable(results)
+  const found = results.workloads.find((workload) => workload.name === name)
+  return found === undefined ? undefined : workloadTable(found)
+}

@@ -20,6 +20,8 @@ export interface Bench {
   readonly store: Store
   readonly place: Place
   readonly sizes: Sizes
+  /** The same in another place, empty and of its own. */
+  readonly fresh: <A>(use: (bench: Bench) => Promise<A>) => Promise<A>
 }
 
 export interface Metric {

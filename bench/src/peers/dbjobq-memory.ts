@@ -3,7 +3,7 @@ import type { Peer } from "../peer.js"
 export const dbjobqMemory: Peer = {
   name: "dbjobq-memory",
   store: "memory",
-  settings: "defaults (prefetch 1,000)",
+  settings: "defaults",
   finishedRows: "kept",
   durability: "none",
   priorities: true,

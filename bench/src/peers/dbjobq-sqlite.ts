@@ -3,12 +3,12 @@ import type { Peer } from "../peer.js"
 const make = (name: string, synchronous: "normal" | "full", durability: string): Peer => ({
   name,
   store: "sqlite",
-  settings: "defaults otherwise (prefetch 1,000)",
+  settings: "defaults otherwise",
   finishedRows: "kept",
   durability,
   priorities: true,
   retries: true,
-  against: synchronous.toLowerCase() === "full" ? "dbjobq-sqlite-full" : "dbjobq-sqlite",
+  against: synchronous === "full" ? "dbjobq-sqlite-full" : "dbjobq-sqlite",
   open: async (place) => {
     const [{ layer }, { open }, { shortcuts }] = await Promise.all([
       import("dbjobq/storage/SqliteStorage"),

@@ -11,7 +11,7 @@ const make = (name: string, synchronous: "NORMAL" | "FULL", durability: string):
   durability,
   priorities: false,
   retries: false,
-  against: synchronous.toLowerCase() === "full" ? "dbjobq-sqlite-full" : "dbjobq-sqlite",
+  against: synchronous === "FULL" ? "dbjobq-sqlite-full" : "dbjobq-sqlite",
   open: async (place) => {
     const { better, defineQueue, defineWorker } = await import("plainjob")
     const { default: Database } = await import("better-sqlite3")

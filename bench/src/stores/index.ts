@@ -1,4 +1,5 @@
 import type { StoreName } from "../peer.js"
+import { mysql } from "./mysql.js"
 import { postgres } from "./postgres.js"
 import { redis } from "./redis.js"
 import { sqlite } from "./sqlite.js"
@@ -10,4 +11,4 @@ const memory: Store = {
   describe: async () => "memory: nothing survives the process"
 }
 
-export const stores: { readonly [S in StoreName]: Store } = { memory, sqlite, postgres, redis }
+export const stores: { readonly [S in StoreName]: Store } = { memory, sqlite, postgres, mysql, redis }

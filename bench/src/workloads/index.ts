@@ -1,7 +1,8 @@
 import type { Workload } from "../workload.js"
 import { drain10, drain50, failing, memory, priorities, twoProcesses } from "./drain.js"
 import { bulk, enqueue } from "./enqueue.js"
-import { empty, finished, pending, scheduled, snapshot } from "./growth.js"
+import { finished, pending, scheduled, snapshot } from "./growth.js"
+import { herd } from "./herd.js"
 import { idle } from "./idle.js"
 import { latency } from "./latency.js"
 
@@ -13,12 +14,12 @@ export const workloads: ReadonlyArray<Workload> = [
   twoProcesses,
   priorities,
   failing,
-  empty,
   finished,
   pending,
   scheduled,
   snapshot,
   latency,
   idle,
+  herd,
   memory
 ]

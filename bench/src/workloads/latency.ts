@@ -1,6 +1,7 @@
 import { now, sleep } from "../clock.js"
 import { spawn } from "../remote.js"
 import { percentile } from "../stats.js"
+import { verifyAll } from "../verify.js"
 import { otherProcesses, type Workload } from "../workload.js"
 
 const settleMs = 2_000
@@ -29,7 +30,9 @@ export const latency: Workload = {
       await sleep(settleMs)
       const times: Array<number> = []
       const deadline = now() + sizes.limit * 1_000
+      let sent = 0
       for (let n = 0; n < sizes.samples + warmUp && now() < deadline; n++) {
+        sent++
         const started = worker.startOf(n)
         const { at } = await producer.call("add", { n })
         const entered = await Promise.race([started, sleep(patienceMs).then(() => undefined)])
@@ -37,6 +40,7 @@ export const latency: Workload = {
         if (n >= warmUp) times.push(entered - at)
         await pause()
       }
+      await verifyAll(peer.name, sent, producer)
       return {
         cut: times.length < sizes.samples,
         values: {
