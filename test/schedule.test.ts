@@ -437,7 +437,10 @@ describe("missed slots", () => {
         yield* upToDate("year")
         yield* worker.awaitIdle
         const spent = process.cpuUsage(began)
-        assert.deepStrictEqual(ran.sort((a, b) => a - b), range(8_760, start + hour, hour))
+        assert.deepStrictEqual(
+          ran.sort((a, b) => a - b),
+          range(8_760, start + hour, hour)
+        )
         assert.deepInclude(yield* JobQueue.getSchedule("year"), { fired: 8_760, skipped: 0 })
         return (spent.user + spent.system) / 1_000
       }).pipe(Effect.scoped, Effect.provide(services))

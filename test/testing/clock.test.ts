@@ -11,11 +11,11 @@ describe("layerQuickClock", () => {
     Effect.gen(function* () {
       const seen: Array<unknown> = []
       const note = (what: string) => Effect.map(Clock.currentTimeMillis, (now) => void seen.push([what, now]))
-      const after = (millis: number, what: string) => Effect.delay(note(what), millis)
-      yield* Effect.fork(Effect.zipRight(after(30, "a"), after(10, "a again")))
-      yield* Effect.fork(after(10, "b"))
-      yield* Effect.fork(after(30, "c"))
-      yield* Effect.fork(after(50, "never"))
+      const later = (millis: number, what: string) => Effect.delay(note(what), millis)
+      yield* Effect.fork(Effect.zipRight(later(30, "a"), later(10, "a again")))
+      yield* Effect.fork(later(10, "b"))
+      yield* Effect.fork(later(30, "c"))
+      yield* Effect.fork(later(50, "never"))
       yield* Effect.fork(Effect.repeat(note("tick"), Schedule.fixed(20)))
       yield* TestClock.adjust(45)
       assert.deepStrictEqual(seen, [
