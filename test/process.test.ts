@@ -1,17 +1,14 @@
-import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+import type { ChildProcess } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { JobQueue } from "dbjobq"
 import { Effect, Layer, Schedule, Schema, Scope } from "effect"
 import { drop } from "./process/drop.js"
 import { Kill, Slow } from "./process/jobs.js"
+import { sharedStorages } from "./process/shared.js"
+import { exited, spawned, temporaryDirectory } from "./process/spawned.js"
 import { storage } from "./process/storage.js"
-import { dynamo } from "./storage/dynamoServer.js"
-import { startFixture } from "./storage/mongoServer/server.js"
-import { randomPrefix, redis } from "./storage/redisServer.js"
-import { mysql, postgres, randomSchema } from "./storage/servers.js"
 
 const Line = Schema.parseJson(
   Schema.Struct({
@@ -22,23 +19,18 @@ const Line = Schema.parseJson(
   })
 )
 
-const script = new URL("./process/worker.ts", import.meta.url).pathname
-
 const suite = (label: string, makeSpec: (dir: string) => string | Promise<string>) => {
   const scenario = <A, E>(
     run: (tools: {
       readonly worker: Effect.Effect<ChildProcess>
       readonly ledger: (what: string) => ReadonlyArray<typeof Line.Type>
       readonly until: (what: string, done: () => boolean) => Effect.Effect<void>
-      readonly exited: (child: ChildProcess) => Effect.Effect<number | null>
     }) => Effect.Effect<A, E, JobQueue.JobQueue>
   ) =>
     Effect.gen(function* () {
-      const dir = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "dbjobq-process-"))),
-        (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-      )
+      const dir = yield* temporaryDirectory
       const spec = yield* Effect.promise(async () => makeSpec(dir))
+      yield* Effect.addFinalizer(() => Effect.promise(() => drop(spec)))
       const file = join(dir, "ledger")
       const ledger = (what: string) =>
         existsSync(file)
@@ -49,31 +41,17 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
               .map((line) => Schema.decodeSync(Line)(line))
               .filter((line) => line.what === what)
           : []
-      const exited = (child: ChildProcess) =>
-        Effect.async<number | null>((resume) => {
-          if (child.exitCode !== null || child.signalCode !== null) resume(Effect.succeed(child.exitCode))
-          else child.once("exit", (code) => resume(Effect.succeed(code)))
-        })
-      const worker = Effect.acquireRelease(
-        Effect.sync(() =>
-          spawn(process.execPath, ["--import", "tsx", script, spec, file], { stdio: ["ignore", "ignore", "inherit"] })
-        ),
-        (child) =>
-          Effect.zipRight(
-            Effect.sync(() => child.kill("SIGKILL")),
-            exited(child)
-          )
-      )
       const scope = yield* Effect.scope
       const until = (what: string, done: () => boolean) =>
         Effect.suspend(() => (done() ? Effect.void : Effect.fail(what))).pipe(
           Effect.retry(Schedule.spaced("50 millis").pipe(Schedule.upTo("90 seconds"))),
           Effect.orDie
         )
-      return yield* run({ worker: Effect.provideService(worker, Scope.Scope, scope), ledger, until, exited }).pipe(
-        Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec)))),
-        Effect.ensuring(Effect.promise(() => drop(spec)))
-      )
+      return yield* run({
+        worker: Effect.provideService(spawned("worker.ts", spec, file), Scope.Scope, scope),
+        ledger,
+        until
+      }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec)))))
     })
 
   const state = (id: string) => Effect.map(JobQueue.get(id), (row) => row)
@@ -138,7 +116,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
     it.scopedLive(
       "SIGTERM under load: exits by the deadline, hands its leases back, uses up no attempt",
       () =>
-        scenario(({ exited, ledger, until, worker }) =>
+        scenario(({ ledger, until, worker }) =>
           Effect.gen(function* () {
             const all = yield* JobQueue.enqueueAll(
               Slow,
@@ -163,7 +141,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
     it.scopedLive(
       "a job that kills its process is dead after three crashes",
       () =>
-        scenario(({ exited, ledger, worker }) =>
+        scenario(({ ledger, worker }) =>
           Effect.gen(function* () {
             const id = yield* JobQueue.enqueue(Kill)
             for (let crash = 0; crash < 3; crash++) yield* exited(yield* worker)
@@ -178,30 +156,11 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
   })
 }
 
-suite("processes on one SQLite file", (dir) => `sqlite:${join(dir, "jobs.db")}`)
+const { stop, storages } = await sharedStorages()
 
-const mongo = await startFixture({ replicaSet: true })
-afterAll(mongo.stop)
-suite("processes on MongoDB", () => `mongo:${randomSchema()}:${process.env.DBJOBQ_TEST_MONGO_URL ?? mongo.url}`)
+afterAll(stop)
 
-const server = await postgres()
-if (server === undefined) describe.skip("processes on PostgreSQL: no server", () => {})
-else {
-  afterAll(server.stop)
-  suite("processes on PostgreSQL", () => `pg:${randomSchema()}:${server.url}`)
-}
-
-const redisUrl = await redis()
-if (redisUrl === undefined) describe.skip("processes on Redis: no server", () => {})
-else suite("processes on Redis", () => `redis:${randomPrefix()}:${redisUrl}`)
-
-const dynamoServer = await dynamo()
-afterAll(dynamoServer.stop)
-suite("processes on DynamoDB", () => `dynamo:${dynamoServer.freshTable()}:${dynamoServer.endpoint}`)
-
-const mysqlServer = await mysql()
-if (mysqlServer === undefined) describe.skip("processes on MySQL: no server", () => {})
-else {
-  afterAll(mysqlServer.stop)
-  suite("processes on MySQL", mysqlServer.database)
+for (const { name, spec } of storages) {
+  if (spec === undefined) describe.skip(`processes on ${name}: no server`, () => {})
+  else suite(`processes on ${name}`, spec)
 }

@@ -421,12 +421,32 @@ describe("missed slots", () => {
     })
   )
 
-  it.scoped("a year's 8,760 hourly slots caught up", () =>
+  it.effect("a year's 8,760 hourly slots caught up and run, in about a second", () =>
     Effect.gen(function* () {
-      const { millis, row, slots } = yield* late({ all: 10_000 }, hourly, 365 * day + 30 * minute)
-      assert.deepStrictEqual(slots, range(8_760, start + hour, hour))
-      assert.deepInclude(row, { fired: 8_760, skipped: 0 })
-      assert.isBelow(millis, 20_000)
+      const until = start + 365 * day + 30 * minute
+      const ran: Array<number> = []
+      const live = Tick.toLayer(() => Effect.map(Job.CurrentJob, ({ schedule }) => void ran.push(schedule?.slot ?? 0)))
+      const year = Effect.gen(function* () {
+        ran.length = 0
+        yield* TestClock.setTime(start)
+        const options = { job: Tick, payload: { n: 1 }, recurrence: hourly, missed: { all: 10_000 } }
+        yield* JobQueue.putSchedule(JobSchedule.make("year", options))
+        yield* TestClock.setTime(until)
+        const began = process.cpuUsage()
+        const worker = yield* Worker.make([Tick]).pipe(Effect.provide(live))
+        yield* upToDate("year")
+        yield* worker.awaitIdle
+        const spent = process.cpuUsage(began)
+        assert.deepStrictEqual(
+          ran.sort((a, b) => a - b),
+          range(8_760, start + hour, hour)
+        )
+        assert.deepInclude(yield* JobQueue.getSchedule("year"), { fired: 8_760, skipped: 0 })
+        return (spent.user + spent.system) / 1_000
+      }).pipe(Effect.scoped, Effect.provide(services))
+      // the first one is compiled while it runs; processor time, for a busy machine takes any other
+      const millis = yield* Effect.all([year, year, year])
+      assert.isBelow(Math.min(...millis), 2_000)
     })
   )
 })

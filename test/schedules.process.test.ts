@@ -1,31 +1,23 @@
-/** Many processes over the same schedules, two of them killed: each slot becomes one job, and every job is run. */
-import { type ChildProcess, spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
-import { tmpdir } from "node:os"
+/** Many processes over the same schedules, some of them killed: each slot becomes one job, and every job is run. */
+import type { ChildProcess } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { JobQueue, JobSchedule, Recurrence } from "dbjobq"
 import { Effect, Layer, Schedule, Stream } from "effect"
+import { drop } from "./process/drop.js"
 import { Beat } from "./process/jobs.js"
+import { sharedStorages } from "./process/shared.js"
+import { spawned, temporaryDirectory } from "./process/spawned.js"
 import { storage } from "./process/storage.js"
-import { dropSchema, postgres, randomSchema } from "./storage/servers.js"
 
-const script = new URL("./process/beat.ts", import.meta.url).pathname
-const seconds = 30
-const names = Array.from({ length: 50 }, (_, at) => `every-second-${at}`)
-
-const process_ = (spec: string, ledger: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() =>
-      spawn(process.execPath, ["--import", "tsx", script, spec, ledger], { stdio: ["ignore", "ignore", "inherit"] })
-    ),
-    (child) =>
-      Effect.async<void>((resume) => {
-        if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
-        child.once("exit", () => resume(Effect.void))
-        child.kill("SIGKILL")
-      })
-  )
+interface Load {
+  readonly workers: number
+  /** Each fires every second. */
+  readonly schedules: number
+  readonly seconds: number
+  readonly killed: number
+}
 
 const until = <E, R>(what: string, done: Effect.Effect<boolean, E, R>) =>
   Effect.filterOrFail(
@@ -34,24 +26,22 @@ const until = <E, R>(what: string, done: Effect.Effect<boolean, E, R>) =>
     () => what
   ).pipe(Effect.retry(Schedule.spaced("200 millis").pipe(Schedule.upTo("5 minutes"))))
 
-const scenario = (label: string, workers: number, makeSpec: (dir: string) => string) =>
+const scenario = (label: string, load: Load, makeSpec: (dir: string) => string | Promise<string>) =>
   it.scopedLive(
     label,
     () =>
       Effect.gen(function* () {
-        const dir = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "dbjobq-schedules-"))),
-          (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-        )
-        const spec = makeSpec(dir)
+        const { killed, schedules, seconds, workers } = load
+        const names = Array.from({ length: schedules }, (_, at) => `every-second-${at}`)
+        const dir = yield* temporaryDirectory
+        const spec = yield* Effect.promise(async () => makeSpec(dir))
+        yield* Effect.addFinalizer(() => Effect.promise(() => drop(spec)))
         const ledger = join(dir, "ledger")
         const lines = () => (existsSync(ledger) ? readFileSync(ledger, "utf8").trim().split("\n") : [])
-        const [kind, schema = "", ...url] = spec.split(":")
-        const drop = kind === "pg" ? Effect.promise(() => dropSchema(url.join(":"), schema)) : Effect.void
 
         const body = Effect.gen(function* () {
           const children: Array<ChildProcess> = []
-          for (let at = 0; at < workers; at++) children.push(yield* process_(spec, ledger))
+          for (let at = 0; at < workers; at++) children.push(yield* spawned("beat.ts", spec, ledger))
           yield* until(
             "all are ready",
             Effect.sync(() => lines().filter((line) => line === "ready").length === workers)
@@ -61,11 +51,19 @@ const scenario = (label: string, workers: number, makeSpec: (dir: string) => str
               JobSchedule.make(id, { job: Beat, recurrence: Recurrence.every("1 second"), missed: "skip" })
             )
           }
-          for (const victim of children.slice(0, 2)) {
-            yield* Effect.sleep(`${seconds / 3} seconds`)
+          const fired = (slots: number) =>
+            until(
+              `each has fired ${slots} times`,
+              Effect.map(JobQueue.listSchedules({ limit: names.length }), (page) =>
+                page.schedules.every((row) => row.fired >= slots)
+              )
+            )
+          const victims = children.slice(0, killed)
+          for (const [at, victim] of victims.entries()) {
+            yield* fired(((at + 1) * seconds) / (killed + 1))
             victim.kill("SIGKILL")
           }
-          yield* Effect.sleep(`${seconds / 3} seconds`)
+          yield* fired(seconds)
           yield* Effect.forEach(names, (id) => JobQueue.disableSchedule(id), { discard: true })
           // what the killed ones held is run by the others
           yield* until(
@@ -82,7 +80,7 @@ const scenario = (label: string, workers: number, makeSpec: (dir: string) => str
             const row = yield* JobQueue.getSchedule(id)
             const found = (slots.get(id) ?? []).sort((a, b) => a - b)
             const [first = 0] = found
-            assert.isAtLeast(found.length, seconds - 1, id)
+            assert.isAtLeast(found.length, seconds, id)
             assert.deepStrictEqual(
               found,
               found.map((_, at) => first + at * 1_000),
@@ -95,23 +93,25 @@ const scenario = (label: string, workers: number, makeSpec: (dir: string) => str
             )
           }
         })
-        yield* body.pipe(
-          Effect.ensuring(Effect.orDie(drop)),
-          Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec))))
-        )
+        yield* Effect.provide(body, JobQueue.layer.pipe(Layer.provideMerge(storage(spec))))
       }),
     900_000
   )
 
-describe("schedules over processes", () => {
-  scenario("4 on one SQLite file", 4, (dir) => `sqlite:${join(dir, "jobs.db")}`)
-})
-
-const server = await postgres()
-if (server === undefined) describe.skip("schedules over processes on PostgreSQL: no server", () => {})
-else {
-  afterAll(server.stop)
-  describe("schedules over processes", () => {
-    scenario("8 on PostgreSQL", 8, () => `pg:${randomSchema()}:${server.url}`)
-  })
+const few: Load = { workers: 3, schedules: 10, seconds: 6, killed: 1 }
+const many: { readonly [name: string]: Load } = {
+  SQLite: { workers: 4, schedules: 50, seconds: 30, killed: 2 },
+  PostgreSQL: { workers: 8, schedules: 50, seconds: 30, killed: 2 }
 }
+
+const { stop, storages } = await sharedStorages()
+
+afterAll(stop)
+
+describe("schedules over processes", () => {
+  for (const { name, spec } of storages) {
+    const load = many[name] ?? few
+    if (spec === undefined) it.skip(`${name}: no server`, () => {})
+    else scenario(`${load.workers} on ${name}`, load, spec)
+  }
+})
