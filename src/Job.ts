@@ -321,8 +321,13 @@ export interface Options<PayloadType, PayloadInput, S extends AnySchema, E exten
   readonly uniqueKey?: ((payload: PayloadType) => string | undefined) | undefined
 }
 
-/** A field whose schema needs services is refused where the job is defined: a worker could not decode the payload. */
-type NoServices<F extends Schema.Struct.Fields> = [Schema.Struct.Context<F>] extends [never]
+/**
+ * Refuses payload fields whose schemas need services: a worker could not decode the payload.
+ *
+ * @since 0.1.0
+ * @category type helpers
+ */
+export type NoServices<F extends Schema.Struct.Fields> = [Schema.Struct.Context<F>] extends [never]
   ? unknown
   : { readonly payload: "the schema of a payload must not need services" }
 
