@@ -22,12 +22,16 @@ import type * as JobSchedule from "./JobSchedule.js"
 import { JobStorage, Transactional } from "./JobStorage.js"
 
 /**
+ * How a worker works: how much at once, how often it looks, how long it holds on. Everything has a default.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Tuning = WorkerOptions
 
 /**
+ * The tuning, and the schedules that the worker declares.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -51,12 +55,16 @@ export type Requirements<Jobs extends ReadonlyArray<Job.Any>, Schedules extends 
   | Job.ToHandler<Schedules[number]["job"]>
 
 /**
+ * Whether a loop of the worker goes on well, and what is wrong while it does not.
+ *
  * @since 0.1.0
  * @category models
  */
 export type Health = LoopHealth
 
 /**
+ * A job whose handler runs now.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -70,6 +78,8 @@ export interface RunningJob {
 }
 
 /**
+ * What a worker is doing at one moment.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -87,6 +97,8 @@ export interface Status {
 }
 
 /**
+ * A worker as its program drives it.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -104,6 +116,8 @@ export interface Service {
 }
 
 /**
+ * The worker of a program that has one, as `layer` provides it.
+ *
  * @since 0.1.0
  * @category tags
  */

@@ -88,7 +88,7 @@ export const make = (
         Effect.asVoid(
           storage.progress(
             { id: row.id, token: row.token },
-            Math.min(1, Math.max(0, fraction)),
+            Number.isNaN(fraction) ? 0 : Math.min(1, Math.max(0, fraction)),
             message?.slice(0, 500) ?? null
           )
         )
