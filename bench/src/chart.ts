@@ -27,10 +27,10 @@ const storeTitles = {
   memory: "memory"
 } as const
 
-const width = 760
+const width = 860
 const gap = 20
 const panelWidth = (width - 3 * gap) / 2
-const labelWidth = 104
+const labelWidth = 128
 const valueWidth = 58
 const barHeight = 14
 const rowHeight = 19

@@ -17,8 +17,8 @@ export const drain50 = at(50)
 
 export const twoProcesses: Workload = {
   name: "two-processes",
-  title: "Drain, two worker processes, 10 at a time each",
-  about: "The same with two worker processes started together. No job may run twice.",
+  title: "Drain, two worker processes",
+  about: "The same with two worker processes, 10 at a time each, started together. No job may run twice.",
   metrics: drainMetrics,
   excludes: otherProcesses,
   measure: (bench) => drain(bench, { concurrency: 10, processes: 2 })

@@ -65,8 +65,8 @@ export const finished = growth({
 
 export const pending = growth({
   name: "growth-pending",
-  title: "Drain beside half a million pending jobs of another name",
-  about: "They are due and older, but no worker running knows their name.",
+  title: "Drain beside 500,000 jobs of another name",
+  about: "Half as many pending jobs as --history: due and older, but no worker running knows their name.",
   excludes: otherProcesses,
   prepare: (bench) =>
     fill(bench, "other", bench.sizes.history / 2, { mixedPriorities: false, delaySeconds: 0, finish: false })
@@ -74,8 +74,8 @@ export const pending = growth({
 
 export const scheduled = growth({
   name: "growth-scheduled",
-  title: "Drain beside half a million scheduled jobs",
-  about: "They are due in a year, under another name, at ten priorities.",
+  title: "Drain beside 500,000 scheduled jobs",
+  about: "Half as many as --history, due in a year under another name, at ten priorities.",
   excludes: otherProcesses,
   prepare: (bench) =>
     fill(bench, "other", bench.sizes.history / 2, { mixedPriorities: true, delaySeconds: farAway, finish: false })
@@ -84,7 +84,7 @@ export const scheduled = growth({
 export const snapshot: Workload = {
   ...growth({
     name: "growth-snapshot",
-    title: "Drain while another session holds an old snapshot",
+    title: "Drain under another session's old snapshot",
     about: `The snapshot is older than a drain of ${churn} times as many jobs just before. Nothing it left can be cleaned up: dead rows in PostgreSQL, old versions in InnoDB, the write-ahead log in SQLite.`,
     excludes: (_, store) => (store.holdSnapshot === undefined ? "the store has no snapshots" : undefined)
   }),
