@@ -437,6 +437,28 @@ export const storageContract = (
     )
 
     test(
+      "settle: what is put off is neither promoted nor claimed before its time, and then it is",
+      Effect.gen(function* () {
+        const { claim, row, settle, storage, take } = yield* kit
+        for (const to of ["retry", "snooze"] as const) {
+          const { id, token } = yield* take()
+          const delay = 400
+          yield* settle(to === "retry" ? { id, token, to, delay, failure: `"x"` } : { id, token, to, delay })
+          const { nextIn, promoted } = yield* storage.promote(1000)
+          assert.strictEqual(promoted, 0, to)
+          assert.isAtLeast(nextIn ?? 0, 1, to)
+          assert.isAtMost(nextIn ?? Number.POSITIVE_INFINITY, delay, to)
+          assert.deepStrictEqual(yield* claim(10), [], to)
+          const { runAt } = yield* row(id)
+          const [again] = yield* until(Effect.zipRight(storage.promote(1000), claim(10)), (rows) => rows.length > 0)
+          assert.strictEqual(again?.id, id, to)
+          assert.isAtLeast((yield* row(id)).startedAt ?? 0, runAt, to)
+          yield* storage.settle([{ id, token: again?.token ?? 0, to: "complete", result: null }])
+        }
+      })
+    )
+
+    test(
       "settle: of two outcomes of one job, the one that still holds is accepted and the stale one is not",
       Effect.gen(function* () {
         const { claim, row, settle, storage, take } = yield* kit

@@ -40,7 +40,7 @@ local function settle(id, job, to, delay, body)
   leave(id, job)
   if finished[state] then freeUniqueKey(job) end
   job.state, job.runAt = state, runAt
-  enter(id, job, now)
+  enter(id, job, finished[state] and now)
 end
 
 local answers = {}
