@@ -134,7 +134,7 @@ export interface Service {
   ) => Effect.Effect<Enqueued<J["name"]>, EnqueueError>
   /**
    * One write, all or nothing for as many as the storage's `limits.atomicInsert`. Options may differ by item; an error
-   * carries the item's index.
+   * carries the item's index. An id of a job of another name refuses all on a storage with transactions, else itself.
    */
   readonly enqueueAll: <J extends Job.Any>(
     job: J,
@@ -324,8 +324,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     )
   })
 
-  const insert = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
-    Effect.flatMap(Effect.zipRight(warnOutside, steady(storage.insert(rows))), (answers) => {
+  const written = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
+    Effect.flatMap(storage.insert(rows), (answers) => {
       const conflict = answers.findIndex((answer) => answer.answer === "conflict")
       return conflict < 0
         ? Effect.succeed(answers)
@@ -337,6 +337,17 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
             })
           )
     })
+
+  /** `given`: some ids are the caller's, so one may be refused, and then none should be there where that is possible. */
+  const insert = (rows: ReadonlyArray<NewJob>, given = false) =>
+    Effect.zipRight(
+      warnOutside,
+      steady(
+        rows.length > 1 && given && Option.isSome(transactional)
+          ? transactional.value.withTransaction(written(rows))
+          : written(rows)
+      )
+    )
 
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
     Effect.gen(function* () {
@@ -369,7 +380,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
           )
         )
       }
-      const answers = yield* insert(rows)
+      const given = rows.some((row, index) => row.id !== made[index])
+      const answers = yield* insert(rows, given)
       yield* metrics.enqueued(job.name, answers.filter((answer) => answer.created).length)
       return answers.map((answer) => Job.id(job, answer.id))
     }).pipe(trace.enqueuing(job.name))
