@@ -153,7 +153,7 @@ export interface Service {
   ) => Effect.Effect<Enqueued<J["name"]>, EnqueueError>
   /**
    * One write, all or nothing for as many as the storage's `limits.atomicInsert`. Options may differ by item; an error
-   * carries the item's index.
+   * carries the item's index. An id of a job of another name refuses all on a storage with transactions, else itself.
    */
   readonly enqueueAll: <J extends Job.Any>(
     job: J,
@@ -375,21 +375,26 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     )
   })
 
-  const insert = (rows: ReadonlyArray<NewJob>, context: Context.Context<never>) => {
-    const inserted = Effect.flatMap(
-      steady(storage.insert(rows)),
-      (answers): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption> => {
-        const conflict = answers.findIndex((answer) => answer.answer === "conflict")
-        return conflict < 0
-          ? Effect.succeed(answers)
-          : Effect.fail(
-              new InvalidOption({
-                field: "id",
-                rule: "belongs to a job of another name",
-                ...(rows.length > 1 ? { index: conflict } : {})
-              })
-            )
-      }
+  const written = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
+    Effect.flatMap(storage.insert(rows), (answers) => {
+      const conflict = answers.findIndex((answer) => answer.answer === "conflict")
+      return conflict < 0
+        ? Effect.succeed(answers)
+        : Effect.fail(
+            new InvalidOption({
+              field: "id",
+              rule: "belongs to a job of another name",
+              ...(rows.length > 1 ? { index: conflict } : {})
+            })
+          )
+    })
+
+  /** `given`: some ids are the caller's, so one may be refused, and then none should be there where that is possible. */
+  const insert = (rows: ReadonlyArray<NewJob>, context: Context.Context<never>, given = false) => {
+    const inserted = steady(
+      rows.length > 1 && given && Option.isSome(transactional)
+        ? transactional.value.withTransaction(written(rows))
+        : written(rows)
     )
     return context.unsafeMap.has(SqlClient.TransactionConnection.key)
       ? Effect.zipRight(warnOutside, inserted)
@@ -429,7 +434,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
           )
         )
       }
-      const answers = yield* insert(rows, context)
+      const given = rows.some((row, index) => row.id !== made[index])
+      const answers = yield* insert(rows, context, given)
       yield* countEnqueued(job.name, answers.filter((answer) => answer.created).length)
       return answers.map((answer) => Job.id(job, answer.id))
     }).pipe(trace.enqueuing(job.name))

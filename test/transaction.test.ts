@@ -190,6 +190,25 @@ const suite = <E>(
       }).pipe(Effect.provide(services))
     )
 
+    it.scopedLive("enqueueAll with an id of another job's writes none, outside and inside a transaction", () =>
+      Effect.gen(function* () {
+        const Other = Job.make("Other")
+        const taken = yield* JobQueue.enqueue(Other, undefined, { delay: "1 hour" })
+        const refused = Effect.flip(
+          JobQueue.enqueueAll(Transfer, [{ amount: 1 }, { amount: 2 }, { amount: 3 }], ({ amount }) => ({
+            queue: "refused",
+            ...(amount === 2 ? { id: taken } : {})
+          }))
+        )
+        const error = yield* refused
+        assert.deepInclude(error, { _tag: "InvalidOption", field: "id", index: 1 })
+        assert.deepStrictEqual((yield* JobQueue.list({ queues: ["refused"] })).jobs, [])
+        yield* JobQueue.withTransaction(Effect.zipRight(refused, JobQueue.cancel(taken)))
+        assert.deepStrictEqual((yield* JobQueue.list({ queues: ["refused"] })).jobs, [])
+        assert.strictEqual((yield* JobQueue.get(taken)).state, "cancelled")
+      }).pipe(Effect.provide(services))
+    )
+
     it.scopedLive("a failing effect rolls back the whole of JobQueue.withTransaction", () =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(

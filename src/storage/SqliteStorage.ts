@@ -1,5 +1,6 @@
 /**
- * Jobs in a SQLite file: durable, no server, one machine.
+ * Jobs in a SQLite file: durable, no server, one machine. Workers hear of other processes by watching the file; where
+ * its file system tells nothing, they poll.
  *
  * @since 0.1.0
  */
@@ -18,6 +19,7 @@ import type { JobStorage, Transactional } from "../JobStorage.js"
 import { orThrow } from "../internal/option.js"
 import { retryContention, storageError } from "./sql/db.js"
 import { isContention } from "./sql/isTransient.js"
+import { fileChanges } from "./sql/fileChanges.js"
 import * as Service from "./sql/service.js"
 import { checkVersion } from "./sql/version.js"
 
@@ -69,6 +71,12 @@ const build = (options: Options) =>
   Effect.gen(function* () {
     const client = yield* retryContention(open(options.filename), (error) => isContention(error.cause))
     const sql = client.withoutTransforms()
+    const databases = yield* Effect.mapError(
+      sql<{ readonly file: string }>`SELECT file FROM pragma_database_list WHERE name = 'main'`,
+      (error) => storageError("open", error)
+    )
+    // where SQLite itself finds it, whatever links and working directories the name goes through
+    const path = databases[0]?.file ?? ""
     const version = yield* Effect.mapError(
       sql<{ readonly version: string }>`SELECT sqlite_version() AS version`,
       (error) => storageError("open", error)
@@ -87,6 +95,7 @@ const build = (options: Options) =>
       sql: client,
       migrate: options.migrate,
       exclusive: true,
+      changes: path === "" ? undefined : fileChanges(path),
       durable: options.filename !== ":memory:"
     })
     return Context.add(context, SqlClient.SqlClient, client)

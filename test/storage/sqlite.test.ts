@@ -63,6 +63,18 @@ describe("SqliteStorage", () => {
     }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
   )
 
+  it.live("an insert that fails at last has written nothing, whatever it wrote at first", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage
+      const sql = yield* SqlClient.SqlClient
+      // as if a holder came before each try and was gone before each look
+      yield* sql`CREATE TRIGGER taken BEFORE INSERT ON dbjobq_jobs WHEN NEW.unique_key = 'taken' BEGIN SELECT RAISE(IGNORE); END`
+      const error = yield* Effect.flip(storage.insert([job(), job({ uniqueKey: "taken" })]))
+      assert.isTrue(error.isTransient)
+      assert.deepStrictEqual(yield* storage.counts, [])
+    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
+
   it.live("waits for another writer", () => {
     const filename = file()
     return Effect.gen(function* () {

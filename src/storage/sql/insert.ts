@@ -244,5 +244,7 @@ export const insert =
     const refused = refusal(jobs)
     if (refused !== undefined) return Effect.fail(refused)
     const all = insertWithin(db, jobs)
-    return chunked(db, jobs).length === 1 ? db.run("insert", all) : db.atomic("insert", all)
+    // what refuses one at last, must not leave others written before: a further chunk, or keys that changed hands
+    const several = chunked(db, jobs).length > 1 || (jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null))
+    return several ? db.atomic("insert", all) : db.run("insert", all)
   }

@@ -1,6 +1,7 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
 import { InvalidOption, StorageError } from "../../JobError.js"
 import { JobStorage, Transactional } from "../../JobStorage.js"
 import * as Hints from "../../internal/hints.js"
@@ -10,6 +11,7 @@ import { claim, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
 import type { Deadline } from "./deadline.js"
+import { elsewhere } from "./elsewhere.js"
 import { fire } from "./fire.js"
 import * as GroupCommit from "./groupCommit.js"
 import { insert } from "./insert.js"
@@ -36,6 +38,8 @@ export interface MakeOptions {
   readonly groupCommit?: boolean | undefined
   /** The client was made for this storage, and is given to the application from here. */
   readonly exclusive?: boolean | undefined
+  /** SQLite in a file only: signs that some process writes to it. */
+  readonly changes?: Stream.Stream<void> | undefined
   /** How long each statement of the storage may take; its migration may take longer. */
   readonly deadline?: Deadline | undefined
 }
@@ -69,7 +73,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       options.exclusive === true
         ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity)
         : yield* shared(options.sql)
-    // SQLite and MySQL tell no other process, but workers on this very storage need not wait for their next poll
+    // MySQL tells no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
     const within = (deadline: Deadline | undefined) =>
       Db.make({
@@ -124,7 +128,12 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       listSchedules: Schedules.listSchedules(db),
       dueSchedules: Schedules.dueSchedules(db),
       fire: fire(db),
-      wakeups: dialect !== "pg" ? hints.stream : wakeups(db, options.listen)
+      wakeups:
+        dialect === "pg"
+          ? wakeups(db, options.listen)
+          : options.changes === undefined
+            ? hints.stream
+            : Stream.merge(hints.stream, elsewhere(db, options.changes))
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,
