@@ -19,7 +19,8 @@ export const spawned = (
   Effect.acquireRelease(
     Effect.sync(() =>
       spawn(process.execPath, ["--import", "tsx", new URL(script, import.meta.url).pathname, ...args], {
-        stdio: ["ignore", "ignore", "inherit", "ipc"]
+        stdio: ["ignore", "ignore", "inherit", "ipc"],
+        env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" }
       })
     ),
     (child) =>
