@@ -34,7 +34,7 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
           : Effect.forEach(group, ({ answers }) => Deferred.failCause(answers, cause), { discard: true })
     })
 
-  // the yield lets those join who are about to: the ones that the last write has just answered
+  /** Until nobody waits. The yield lets those join who are about to: the ones that the last write has just answered. */
   const writeAll: Effect.Effect<void> = Effect.flatMap(Effect.yieldNow(), () => {
     const group = waiting.splice(0, largest)
     if (group.length > 0) return Effect.zipRight(write(group), writeAll)
@@ -42,26 +42,40 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
     return Effect.void
   })
 
+  // whoever begins it may be interrupted, and the others not wait in vain
+  const begin = Effect.forkDaemon(Effect.uninterruptible(writeAll))
+
   const join = (job: NewJob) =>
     Effect.flatMap(Deferred.make<ReadonlyArray<Inserted>, StorageError>(), (answers) => {
       const member: Member = { job, answers }
       waiting.push(member)
-      const answered = Effect.onInterrupt(Deferred.await(answers), () =>
+      return Effect.onInterrupt(Deferred.await(answers), () =>
         Effect.sync(() => {
           const at = waiting.indexOf(member)
           if (at >= 0) waiting.splice(at, 1)
         })
       )
-      if (writing) return answered
+    })
+
+  const end = Effect.suspend(() => {
+    if (waiting.length > 0) return begin
+    writing = false
+    return Effect.void
+  })
+
+  /** Nobody else is there, it seems. A driver that never waits lets nobody else run, so they get a turn first. */
+  const lead = (job: NewJob) =>
+    Effect.uninterruptibleMask((restore) => {
       writing = true
-      // whoever began it may be interrupted, and the others not wait in vain
-      return Effect.zipRight(Effect.forkDaemon(Effect.uninterruptible(writeAll)), answered)
+      return Effect.flatMap(Effect.yieldNow(), () =>
+        waiting.length > 0 ? Effect.zipRight(begin, restore(join(job))) : Effect.ensuring(restore(insert([job])), end)
+      )
     })
 
   return (jobs) => {
     const [first, second] = jobs
     return first === undefined || second !== undefined
       ? insert(jobs)
-      : Effect.flatMap(inTransaction, (inside) => (inside ? insert(jobs) : join(first)))
+      : Effect.flatMap(inTransaction, (inside) => (inside ? insert(jobs) : writing ? join(first) : lead(first)))
   }
 }
