@@ -11,13 +11,17 @@ export interface Deadlines {
   readonly turn: Effect.Effect<void>
 }
 
-const deadlineOf = (entry: Held): number =>
-  entry.phase === "running" && entry.reason === undefined && entry.handler.job.timeout !== undefined
-    ? entry.startedAt + entry.handler.job.timeout
-    : Number.POSITIVE_INFINITY
+/** The job's own, or less: what keeps leases from being renewed must end before the first of them is due. */
+export const timeoutOf = ({ blocksRenewal, job }: Held["handler"], lease: number): number =>
+  Math.min(job.timeout ?? Number.POSITIVE_INFINITY, blocksRenewal ? Math.floor(lease / 3) : Number.POSITIVE_INFINITY)
 
-export const make = (holds: Holds): Effect.Effect<Deadlines> =>
+export const make = (holds: Holds, lease: number): Effect.Effect<Deadlines> =>
   Effect.map(Signal.make, (sooner) => {
+    const deadlineOf = (entry: Held): number =>
+      entry.phase === "running" && entry.reason === undefined
+        ? entry.startedAt + timeoutOf(entry.handler, lease)
+        : Number.POSITIVE_INFINITY
+
     // never later than the earliest deadline; too early only costs a look
     let next = Number.POSITIVE_INFINITY
 

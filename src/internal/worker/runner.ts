@@ -66,7 +66,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
     // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
     const runtime = yield* Effect.interruptible(Effect.runtime<never>())
     const traced = yield* trace.isTraced
-    const deadlines = yield* Deadlines.make(holds)
+    const deadlines = yield* Deadlines.make(holds, settings.lease)
     const durations = new Map<string, ReturnType<typeof metrics.attemptSeconds>>()
 
     const durationOf = (name: string) => {
@@ -122,6 +122,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds): Effect
             storage.settle([{ id: row.id, token: row.token, to: "complete", result }]),
             ([accepted]) => accepted === true
           ),
+        timeout: Deadlines.timeoutOf(handler, settings.lease),
         reason: () => entry.reason,
         maxResult: storage.capabilities.limits.resultBytes,
         fork: (context, effect, done) => {
