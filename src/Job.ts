@@ -65,6 +65,8 @@ export interface Handler<in out Name extends string> {
  */
 export interface HandlerService {
   readonly job: Any
+  /** Its transaction keeps the worker from renewing leases, so it must not last. */
+  readonly blocksRenewal: boolean
   readonly attempt: Attempt.Attempt<Context.Tag.Service<CurrentJob>>
 }
 
@@ -115,7 +117,8 @@ export interface Job<
    * The job's implementation as a Layer: a function of the payload, or an Effect that makes one (to acquire services
    * once). A `transactional` handler runs inside one transaction of the storage's database together with the job's
    * completion: both commit or neither does. It needs a storage that can, or the program does not compile. On SQLite
-   * that transaction holds the one connection, so such a handler must end well within the worker's lease.
+   * nothing else is written meanwhile, no lease renewed either: there such a handler times out after a third of the
+   * worker's lease, if not sooner.
    */
   readonly toLayer: {
     <R, const T extends boolean = false>(
@@ -446,11 +449,11 @@ export function make<A, E>(
           const transactional = layerOptions?.transactional === true ? yield* Transactional : undefined
           return {
             job,
+            blocksRenewal: transactional?.oneWriter === true,
             attempt: Attempt.make({
               payload: payloadOf,
               success: successOf<S>(),
               error: errorOf,
-              timeout,
               schedule: options.retry?.schedule,
               retryWhile: options.retry?.while,
               transactional,

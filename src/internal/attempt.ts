@@ -41,6 +41,8 @@ export interface Lent<Current> {
   readonly scope: Scope.CloseableScope
   /** The settlement that a transactional handler commits; answers whether the job was still held. */
   readonly complete: (result: string | null) => Effect.Effect<boolean, StorageError>
+  /** Milliseconds, Infinity for none; the worker keeps the time, and interrupts. */
+  readonly timeout: number
   /** Why the worker interrupted the attempt, if it did. */
   readonly reason: () => Reason | undefined
   /** Largest result or typed error that the storage takes, in bytes of JSON. */
@@ -64,8 +66,6 @@ export interface Options<A, S, E, R, Current> {
   readonly payload: Schema.Schema<A, unknown>
   readonly success: Schema.Schema<S, unknown>
   readonly error: Schema.Schema<E, unknown>
-  /** Milliseconds; the worker keeps the time, and interrupts. */
-  readonly timeout: number | undefined
   readonly schedule: Schedule.Schedule<unknown, Failure.Failure<E>> | undefined
   readonly retryWhile: ((error: E) => boolean) | undefined
   readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
@@ -94,7 +94,6 @@ export const make = <A, S, E, R, Current>({
   retryWhile,
   schedule,
   success,
-  timeout,
   transactional
 }: Options<A, S, E, R, Current>): Attempt<Current> => {
   const decodePayload = ParseResult.decodeUnknown(payload)
@@ -139,7 +138,7 @@ export const make = <A, S, E, R, Current>({
   const fromCause = (row: ClaimedJob, lent: Lent<Current>, cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
     const reason = lent.reason()
     if (reason === "timeout") {
-      return failed(row, failure.stated("timeout", "TimeoutException", `no result within ${timeout} ms`))
+      return failed(row, failure.stated("timeout", "TimeoutException", `no result within ${lent.timeout} ms`))
     }
     // a job that was cancelled or lost is so however its handler answers the interruption
     if (reason === "cancelled" || reason === "lost" || (reason === "shutdown" && Cause.isInterrupted(cause))) {

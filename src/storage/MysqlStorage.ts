@@ -19,7 +19,7 @@ import type { JobStorage, Transactional } from "../JobStorage.js"
 import { int, millisOrThrow, orThrow } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import * as Deadline from "./sql/deadline.js"
-import { liveClock } from "./sql/liveClock.js"
+import { liveClock } from "../internal/liveClock.js"
 import { detached } from "./sql/ownership.js"
 import * as Service from "./sql/service.js"
 

@@ -21,7 +21,7 @@ import type { JobStorage, Transactional } from "../JobStorage.js"
 import { int, millisOrThrow, orThrow } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import type { Deadline } from "./sql/deadline.js"
-import { liveClock } from "./sql/liveClock.js"
+import { liveClock } from "../internal/liveClock.js"
 import * as Service from "./sql/service.js"
 import type { Listen } from "./sql/wakeups.js"
 

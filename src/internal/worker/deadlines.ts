@@ -14,10 +14,9 @@ export interface Deadlines {
 
 const never = Number.POSITIVE_INFINITY
 
-const timeoutOf = (entry: Held): number =>
-  entry.phase === "running" && entry.reason === undefined && entry.handler.job.timeout !== undefined
-    ? entry.startedAt + entry.handler.job.timeout
-    : never
+/** The job's own, or less: what keeps leases from being renewed must end before the first of them is due. */
+export const timeoutOf = ({ blocksRenewal, job }: Held["handler"], lease: number): number =>
+  Math.min(job.timeout ?? never, blocksRenewal ? Math.floor(lease / 3) : never)
 
 const leaseOf = (entry: Held): number =>
   entry.phase !== "settling" && entry.reason === undefined ? entry.leaseEnd : never
@@ -33,8 +32,13 @@ export const lose = (holds: Holds, entry: Held): Effect.Effect<void> =>
     Effect.asVoid
   )
 
-export const make = (holds: Holds): Effect.Effect<Deadlines> =>
+export const make = (holds: Holds, lease: number): Effect.Effect<Deadlines> =>
   Effect.map(Signal.make, (sooner) => {
+    const endOf = (entry: Held): number =>
+      entry.phase === "running" && entry.reason === undefined
+        ? entry.startedAt + timeoutOf(entry.handler, lease)
+        : never
+
     // never later than the earliest deadline; too early only costs a look
     let next = never
 
@@ -48,8 +52,8 @@ export const make = (holds: Holds): Effect.Effect<Deadlines> =>
         next = never
         for (const entry of [...holds.byId.values()]) {
           if (leaseOf(entry) <= now) yield* expire(entry)
-          else if (timeoutOf(entry) <= now) holds.interrupt(entry, "timeout")
-          else next = Math.min(next, leaseOf(entry), timeoutOf(entry))
+          else if (endOf(entry) <= now) holds.interrupt(entry, "timeout")
+          else next = Math.min(next, leaseOf(entry), endOf(entry))
         }
       }
       const wait = next - now
@@ -60,7 +64,7 @@ export const make = (holds: Holds): Effect.Effect<Deadlines> =>
 
     return {
       watch: (entry) => {
-        const deadline = Math.min(leaseOf(entry), timeoutOf(entry))
+        const deadline = Math.min(leaseOf(entry), endOf(entry))
         if (deadline >= next) return
         next = deadline
         sooner.raise()

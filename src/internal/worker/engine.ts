@@ -46,7 +46,7 @@ export const make = (
 ): Effect.Effect<Engine, never, Scope.Scope> =>
   Effect.gen(function* () {
     const holds = yield* Holds.make(settings, paused)
-    const deadlines = yield* Deadlines.make(holds)
+    const deadlines = yield* Deadlines.make(holds, settings.lease)
     const runner = yield* Runner.make(storage, settings, holds, deadlines)
     const bounded = Bounded.make(storage, settings.lease)
     const fetcher = Fetcher.make(bounded, settings, holds, deadlines, handlers, owner)

@@ -16,7 +16,7 @@ import type { Ended } from "../attempt.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import * as trace from "../trace.js"
-import type { Deadlines } from "./deadlines.js"
+import { type Deadlines, timeoutOf } from "./deadlines.js"
 import type { Held, Holds, Lane } from "./holds.js"
 import { before } from "./holds.js"
 import * as Monotonic from "./monotonic.js"
@@ -121,6 +121,7 @@ export const make = (
             storage.settle([{ id: row.id, token: row.token, to: "complete", result }]),
             ([accepted]) => accepted === true
           ),
+        timeout: timeoutOf(handler, settings.lease),
         reason: () => entry.reason,
         maxResult: storage.capabilities.limits.resultBytes,
         fork: (context, effect, done) => {

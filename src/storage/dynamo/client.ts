@@ -1,4 +1,5 @@
 /** The few DynamoDB calls that are used, as effects: conditions answer with a boolean, leftovers are sent again. */
+import { liveClock } from "../../internal/liveClock.js"
 import {
   type AttributeValue,
   BatchGetItemCommand,
@@ -9,7 +10,6 @@ import {
   QueryCommand,
   UpdateItemCommand
 } from "@aws-sdk/client-dynamodb"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
@@ -52,9 +52,6 @@ export interface Dynamo {
   /** Most requests that one operation has under way. */
   readonly concurrency: number
 }
-
-/** Real time, also under TestClock: waiting for the service is not simulated. */
-export const liveClock = Clock.make()
 
 export const pause = (millis: number): Effect.Effect<void> =>
   Effect.flatMap(Random.next, (unit) => Effect.withClock(Effect.sleep(millis * (0.5 + unit)), liveClock))

@@ -1,4 +1,5 @@
 /** The table: created on demand, or checked. */
+import { liveClock } from "../../internal/liveClock.js"
 import {
   CreateTableCommand,
   DescribeTableCommand,
@@ -8,7 +9,7 @@ import {
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
-import { type Dynamo, liveClock, pause, send } from "./client.js"
+import { type Dynamo, pause, send } from "./client.js"
 import { isAlreadyThere, isMissingTable } from "./errors.js"
 import { listIndex, workIndex } from "./keys.js"
 

@@ -1,5 +1,5 @@
 /** The connection to Redis or Redis Cluster: how it opens, what it gives up, and how it ends. */
-import * as Clock from "effect/Clock"
+import { liveClock } from "../../internal/liveClock.js"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -34,9 +34,6 @@ export interface Connection {
   readonly run: Evaluate.Run
   readonly write: Evaluate.Run
 }
-
-/** Real time, also under TestClock: a server that is down must not hang a test. */
-export const liveClock = Clock.make()
 
 const retryDelay = (times: number): number => Math.min(50 * 2 ** Math.min(times - 1, 6), 2_000)
 

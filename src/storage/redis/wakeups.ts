@@ -6,7 +6,7 @@ import * as Hints from "../../internal/hints.js"
 import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Connection } from "./connection.js"
-import { liveClock } from "./connection.js"
+import { liveClock } from "../../internal/liveClock.js"
 import { storageError } from "./errors.js"
 
 /** How often a subscriber that hears nothing asks whether the other side is there. */

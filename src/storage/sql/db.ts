@@ -15,7 +15,7 @@ import type { Wakeup } from "../../JobStorage.js"
 import * as AfterCommit from "./afterCommit.js"
 import * as Deadline from "./deadline.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
-import { liveClock } from "./liveClock.js"
+import { liveClock } from "../../internal/liveClock.js"
 import * as Mysql from "./mysql.js"
 import { isOpen, type Ownership } from "./ownership.js"
 

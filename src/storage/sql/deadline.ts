@@ -6,7 +6,7 @@ import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isReadOnly } from "./isTransient.js"
-import { liveClock } from "./liveClock.js"
+import { liveClock } from "../../internal/liveClock.js"
 
 export interface Deadline {
   readonly millis: number

@@ -1,6 +1,6 @@
 /** Looks again a few times after a sign of something that becomes visible only later, nobody knows when. */
 import * as Effect from "effect/Effect"
-import { liveClock } from "./liveClock.js"
+import { liveClock } from "../../internal/liveClock.js"
 
 export interface FollowUp {
   /** A sign. Answers whether `run` is to be run for it: while it runs, it begins anew by itself. */

@@ -138,7 +138,8 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,
       inTransaction: ownership.inTransaction,
-      detached
+      detached,
+      oneWriter: dialect === "sqlite"
     })
     return Context.make(JobStorage, service).pipe(Context.add(Transactional, transactional))
   })

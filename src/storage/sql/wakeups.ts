@@ -10,7 +10,7 @@ import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { describe } from "./isTransient.js"
-import { liveClock } from "./liveClock.js"
+import { liveClock } from "../../internal/liveClock.js"
 import { detached } from "./ownership.js"
 
 /** How a client hears of NOTIFY; only drivers with LISTEN have it. What it took is given up when the scope closes. */
