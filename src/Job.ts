@@ -458,8 +458,11 @@ export function make<A, E>(
               retryWhile: options.retry?.while,
               transactional,
               handle,
+              // one copy where adding one after the other makes two
               context: (current: Context.Tag.Service<CurrentJob>, scope) =>
-                Context.add(Context.add(context, CurrentJob, current), Scope.Scope, scope)
+                Context.unsafeMake<R | CurrentJob | Scope.Scope>(
+                  new Map<string, unknown>(context.unsafeMap).set(CurrentJob.key, current).set(Scope.Scope.key, scope)
+                )
             })
           }
         })

@@ -401,7 +401,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       : inserted
   }
 
-  const countEnqueued = metrics.enqueued()
+  const enqueuedOf = metrics.enqueued()
 
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
     Effect.contextWithEffect((context: Context.Context<never>) =>
@@ -411,7 +411,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
             if (answer === undefined) return Effect.dieMessage("the storage answered no item")
             // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
             const created = answer.created || (options.id === undefined && answer.answer === "inserted")
-            return Effect.as(countEnqueued(job.name, answer.created ? 1 : 0), { id: Job.id(job, answer.id), created })
+            if (answer.created) enqueuedOf(job.name).unsafeUpdate(1, [])
+            return Effect.succeed({ id: Job.id(job, answer.id), created })
           })
         )
       )
@@ -436,7 +437,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       }
       const given = rows.some((row, index) => row.id !== made[index])
       const answers = yield* insert(rows, context, given)
-      yield* countEnqueued(job.name, answers.filter((answer) => answer.created).length)
+      enqueuedOf(job.name).unsafeUpdate(answers.filter((answer) => answer.created).length, [])
       return answers.map((answer) => Job.id(job, answer.id))
     }).pipe(trace.enqueuing(job.name))
 

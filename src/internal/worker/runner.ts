@@ -65,16 +65,10 @@ export const make = (
   Effect.gen(function* () {
     // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
     const runtime = yield* Effect.interruptible(Effect.runtime<never>())
+    // each job brings a context of its own: with one there already, a fork compares the two, service by service
+    const fiberRefs = FiberRefs.delete(runtime.fiberRefs, FiberRef.currentContext)
     const traced = yield* trace.isTraced
-    const durations = new Map<string, ReturnType<typeof metrics.attemptSeconds>>()
-
-    const durationOf = (name: string) => {
-      const known = durations.get(name)
-      if (known !== undefined) return known
-      const made = metrics.attemptSeconds(name)
-      durations.set(name, made)
-      return made
-    }
+    const durationOf = metrics.attemptSeconds()
 
     const currentOf = (row: ClaimedJob): Context.Tag.Service<CurrentJob> => ({
       id: row.id,
@@ -126,7 +120,7 @@ export const make = (
         maxResult: storage.capabilities.limits.resultBytes,
         fork: (context, effect, done) => {
           const fiber = Runtime.runFork(
-            Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs: runtime.fiberRefs }),
+            Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs }),
             traced || row.traceparent !== null ? trace.attempting(row)(effect) : effect,
             { updateRefs: annotate }
           )
