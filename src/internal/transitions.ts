@@ -33,24 +33,39 @@ const dueAt = (due: Due, now: number): Pick<JobRow, "runAt" | "state"> => {
   return { runAt, state: runAt <= now ? "pending" : "scheduled" }
 }
 
-export const fresh = ({ due, ...job }: NewJob, now: number): JobRow => ({
-  ...job,
-  ...dueAt(due, now),
-  tags: [...job.tags],
-  attempt: 0,
-  crashes: 0,
-  generation: 1,
-  token: 0,
-  ...idle,
-  cancelRequested: false,
-  result: null,
-  failure: null,
-  progress: null,
-  progressMessage: null,
-  enqueuedAt: now,
-  startedAt: null,
-  finishedAt: null
-})
+// field by field: a spread of so many takes ten times as long
+export const fresh = (job: NewJob, now: number): JobRow => {
+  const { runAt, state } = dueAt(job.due, now)
+  return {
+    id: job.id,
+    name: job.name,
+    queue: job.queue,
+    state,
+    priority: job.priority,
+    payload: job.payload,
+    runAt,
+    attempt: 0,
+    maxAttempts: job.maxAttempts,
+    crashes: 0,
+    generation: 1,
+    token: 0,
+    owner: null,
+    leaseUntil: null,
+    cancelRequested: false,
+    uniqueKey: job.uniqueKey,
+    tags: [...job.tags],
+    result: null,
+    failure: null,
+    progress: null,
+    progressMessage: null,
+    traceparent: job.traceparent,
+    scheduleId: job.scheduleId,
+    slot: job.slot,
+    enqueuedAt: now,
+    startedAt: null,
+    finishedAt: null
+  }
+}
 
 export const claimed = (row: JobRow, request: ClaimRequest, now: number): JobRow => ({
   ...row,

@@ -9,28 +9,32 @@ export interface Column {
 
 const varies = ({ values }: Column): boolean => values.some((value) => value !== values[0])
 
-const listed = (db: Db, parts: ReadonlyArray<Statement.Fragment>): Statement.Fragment =>
-  parts.reduce((all, part, i) => (i === 0 ? part : db.sql`${all}, ${part}`), db.sql.literal(""))
-
-/** The first column is always sent in full, so that there are as many rows as it has values. */
+/** All columns are of one length; where rows differ, they differ in the first. */
 export const values = (db: Db, columns: { readonly [name: string]: Column }): Statement.Fragment => {
   const { sql } = db
   const all = Object.entries(columns)
-  const rows = all.filter(([, column], i) => i === 0 || varies(column))
+  const rows = all.filter(([, column]) => varies(column))
   const constants = all
     .filter((entry) => !rows.includes(entry))
-    .map(([name, column]) => sql`${db.cast(column.values[0] ?? null, column.type)} AS ${sql.literal(name)}`)
+    .map(
+      ([
+        name,
+        {
+          type,
+          values: [first = null]
+        }
+      ]) => sql`CAST(${first} AS ${sql.literal(type)}) AS ${sql.literal(name)}`
+    )
+  if (rows.length === 0) return sql`(SELECT ${sql.csv(constants)}) AS v`
   if (db.dialect === "pg") {
     const arrays = rows.map(([, column]) => sql`CAST(${column.values} AS ${sql.literal(column.type)}[])`)
     const names = sql.literal(rows.map(([name]) => name).join(", "))
-    return sql`(SELECT ${listed(db, [sql.literal("u.*"), ...constants])} FROM unnest(${listed(db, arrays)}) AS u(${names})) AS v`
+    return sql`(SELECT ${sql.csv(["u.*", ...constants])} FROM unnest(${sql.csv(arrays)}) AS u(${names})) AS v`
   }
   const [only, ...more] = rows.map(([, column]) => column.values)
   const json = JSON.stringify(
     more.length === 0 ? only : only?.map((first, i) => [first, ...more.map((values) => values[i])])
   )
-  const read = rows.map(([name], i) =>
-    sql.literal(more.length === 0 ? `value AS ${name}` : `value ->> ${i} AS ${name}`)
-  )
-  return sql`(SELECT ${listed(db, [...read, ...constants])} FROM json_each(${json})) AS v`
+  const read = rows.map(([name], i) => (more.length === 0 ? `value AS ${name}` : `value ->> ${i} AS ${name}`))
+  return sql`(SELECT ${sql.csv([...read, ...constants])} FROM json_each(${json})) AS v`
 }
