@@ -10,6 +10,8 @@ import { sharedStorages } from "./process/shared.js"
 import { exited, spawned, temporaryDirectory } from "./process/spawned.js"
 import { storage } from "./process/storage.js"
 
+const script = new URL("./process/worker.ts", import.meta.url)
+
 const Line = Schema.parseJson(
   Schema.Struct({
     what: Schema.String,
@@ -48,7 +50,7 @@ const suite = (label: string, makeSpec: (dir: string) => string | Promise<string
           Effect.orDie
         )
       return yield* run({
-        worker: Effect.provideService(spawned("worker.ts", spec, file), Scope.Scope, scope),
+        worker: Effect.provideService(spawned(script, spec, file), Scope.Scope, scope),
         ledger,
         until
       }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(storage(spec)))))

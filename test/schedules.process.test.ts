@@ -11,6 +11,8 @@ import { sharedStorages } from "./process/shared.js"
 import { spawned, temporaryDirectory } from "./process/spawned.js"
 import { storage } from "./process/storage.js"
 
+const script = new URL("./process/beat.ts", import.meta.url)
+
 interface Load {
   readonly workers: number
   /** Each fires every second. */
@@ -41,7 +43,7 @@ const scenario = (label: string, load: Load, makeSpec: (dir: string) => string |
 
         const body = Effect.gen(function* () {
           const children: Array<ChildProcess> = []
-          for (let at = 0; at < workers; at++) children.push(yield* spawned("beat.ts", spec, ledger))
+          for (let at = 0; at < workers; at++) children.push(yield* spawned(script, spec, ledger))
           yield* until(
             "all are ready",
             Effect.sync(() => lines().filter((line) => line === "ready").length === workers)

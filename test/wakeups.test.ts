@@ -11,6 +11,8 @@ import { storage } from "./process/storage.js"
 import { everyStorage } from "./storage/everyStorage.js"
 import { startFixture } from "./storage/mongoServer/server.js"
 
+const script = new URL("./process/prompt.ts", import.meta.url)
+
 const Started = Schema.Struct({ id: Schema.String, at: Schema.Number })
 type Started = typeof Started.Type
 
@@ -36,7 +38,7 @@ const p95 = (millis: ReadonlyArray<number>): number =>
   [...millis].sort((a, b) => a - b)[Math.ceil(0.95 * millis.length) - 1] ?? Number.POSITIVE_INFINITY
 
 /** The machine may be busy with other tests: the best of a few rounds counts. */
-const atOnce = (started: Queue.Queue<Started>, bound = 50) =>
+const atOnce = (started: Queue.Queue<Started>, bound: number) =>
   Effect.gen(function* () {
     // the listener may be on its way; it looks once it is there
     yield* Effect.repeatN(latency(started), 4)
@@ -67,12 +69,12 @@ const workerElsewhere = <A, E>(
   Effect.gen(function* () {
     yield* Effect.addFinalizer(() => Effect.promise(() => drop(spec)))
     const started = yield* Queue.unbounded<Started>()
-    const child = yield* spawned("prompt.ts", itsSpec, String(poll))
+    const child = yield* spawned(script, itsSpec, String(poll))
     child.on("message", (message) => started.unsafeOffer(Schema.decodeUnknownSync(Started)(message)))
     return yield* Effect.provide(use(started), Layer.provideMerge(JobQueue.layer, storage(spec)))
   })
 
-/** With nobody to tell it, a worker starts each job with its next poll, and so not all of them at once. */
+/** A worker that is told nothing, and so not at once. */
 const byPolling = (spec: string, itsSpec = spec) => {
   const poll = 300
   const look = (started: Queue.Queue<Started>) =>
@@ -111,22 +113,25 @@ describe("a worker of the same process starts a job", { timeout: 60_000 }, () =>
   }
 })
 
-const told = new Set(["PostgreSQL", "Redis", "MongoDB"])
+/** Those whose wake-ups cross processes; the MongoDB of the tests shares its event loop with the producer. */
+const boundsAcross: { readonly [name: string]: number } = { PostgreSQL: 50, Redis: 50, MongoDB: 100 }
 const wordOf: { readonly [name: string]: string } = { PostgreSQL: "LISTEN", Redis: "subscribe" }
 
 describe("a worker of another process starts a job", { timeout: 60_000 }, () => {
   for (const { name, spec } of shared.storages) {
+    const bound = boundsAcross[name]
+    const word = wordOf[name]
+    if (bound === undefined && name !== "MySQL") continue
     if (spec === undefined) {
       it.skip(`${name}: no server`, () => {})
       continue
     }
     const fresh = Effect.flatMap(temporaryDirectory, (dir) => Effect.promise(async () => spec(dir)))
-    if (told.has(name)) {
-      it.scopedLive(`within 50 ms (p95): ${name}`, () =>
-        Effect.flatMap(fresh, (place) => workerElsewhere(place, never, (started) => atOnce(started)))
+    if (bound !== undefined) {
+      it.scopedLive(`within ${bound} ms (p95): ${name}`, () =>
+        Effect.flatMap(fresh, (place) => workerElsewhere(place, never, (started) => atOnce(started, bound)))
       )
     }
-    const word = wordOf[name]
     if (word !== undefined) {
       it.scopedLive(`within one poll while no wake-up comes through: ${name}`, () =>
         Effect.gen(function* () {
@@ -135,7 +140,8 @@ describe("a worker of another process starts a job", { timeout: 60_000 }, () => 
           yield* byPolling(place, `${kind}:${where}:${yield* deafened(url.join(":"), word)}`)
         })
       )
-    } else if (!told.has(name)) {
+    }
+    if (bound === undefined) {
       it.scopedLive(`within one poll, having no wake-ups between processes: ${name}`, () =>
         Effect.flatMap(fresh, (place) => byPolling(place))
       )

@@ -11,14 +11,11 @@ export const exited = (child: ChildProcess): Effect.Effect<number | null> =>
     else child.once("exit", (code) => resume(Effect.succeed(code)))
   })
 
-/** Runs a script of this folder; it is killed when the scope closes. What it says by `process.send` can be heard. */
-export const spawned = (
-  script: string,
-  ...args: ReadonlyArray<string>
-): Effect.Effect<ChildProcess, never, Scope.Scope> =>
+/** Runs a script; it is killed when the scope closes. What it says by `process.send` can be heard. */
+export const spawned = (script: URL, ...args: ReadonlyArray<string>): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, ["--import", "tsx", new URL(script, import.meta.url).pathname, ...args], {
+      spawn(process.execPath, ["--import", "tsx", script.pathname, ...args], {
         stdio: ["ignore", "ignore", "inherit", "ipc"],
         env: { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" }
       })
