@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
@@ -82,10 +83,14 @@ export const storageError = (operation: string, cause: unknown): StorageError =>
 
 const retryFor = 10_000
 
+/** Who passes it waits until those before are through with all of their tries. */
+type Lane = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 /** Retries while another writer is in the way; inside a transaction the caller must decide. */
 export const retryContention = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  again: (error: E) => boolean
+  again: (error: E) => boolean,
+  lane: Lane = identity
 ): Effect.Effect<A, E, R> =>
   Effect.flatMap(isOpen, (inside) => {
     if (inside) return effect
@@ -102,7 +107,7 @@ export const retryContention = <A, E, R>(
             )
           : Effect.fail(error)
       )
-    return attempt(5)
+    return lane(attempt(5))
   })
 
 const contended = (error: StorageError): boolean => isContention(error.cause)
@@ -175,11 +180,12 @@ const transactions = (
       })
     })
 
-  return <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | StorageError, R> =>
+  return <A, E, R>(effect: Effect.Effect<A, E, R>, lane: Lane): Effect.Effect<A, E | StorageError, R> =>
     home(
       retryContention(
         once(effect),
-        (error) => error instanceof StorageError && error.operation === "begin" && contended(error)
+        (error) => error instanceof StorageError && error.operation === "begin" && contended(error),
+        lane
       )
     )
 }
@@ -202,7 +208,13 @@ export const make = (options: {
   const mysql = options.dialect === "mysql"
   const table = (name: string) => sql.literal(qualified(name, options.schema))
   const transact = transactions(options.sql, options.dialect, options.ownership, options.deadline)
-  const withTransaction: Db["withTransaction"] = mysql ? (effect) => AfterCommit.collect(transact(effect)) : transact
+  // each try on a locked file blocks the event loop for a moment: one caller tries, the others wait without blocking
+  const lane: Lane = options.dialect === "sqlite" ? Effect.unsafeMakeSemaphore(1).withPermits(1) : identity
+  const within =
+    (way: Lane): Db["withTransaction"] =>
+    (effect) =>
+      mysql ? AfterCommit.collect(transact(effect, way)) : transact(effect, way)
+  const transaction = within(identity)
   const run: Db["run"] = (operation, effect) =>
     options.ownership.home(
       retryContention(
@@ -210,7 +222,8 @@ export const make = (options: {
           Effect.mapError((error) => storageError(operation, error)),
           Effect.catchAllDefect((defect) => Effect.fail(storageError(operation, defect)))
         ),
-        contended
+        contended,
+        lane
       )
     )
   // a scalar subquery is evaluated once, so the volatile clock does not keep an index from being used
@@ -265,8 +278,9 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     tell,
     telling: pg ? tellingPg : mysql ? tellingMysql : tellingSqlite,
     run,
-    atomic: (operation, effect) => run(operation, withTransaction(effect)),
-    withTransaction
+    // it has the lane already
+    atomic: (operation, effect) => run(operation, transaction(effect)),
+    withTransaction: within(lane)
   }
 }
 
