@@ -449,7 +449,7 @@ export function make<A, E>(
           const transactional = layerOptions?.transactional === true ? yield* Transactional : undefined
           return {
             job,
-            blocksRenewal: transactional?.oneWriter === true,
+            blocksRenewal: transactional?.turn !== undefined,
             attempt: Attempt.make({
               payload: payloadOf,
               success: successOf<S>(),

@@ -573,7 +573,10 @@ export class Transactional extends Context.Tag("dbjobq/JobStorage/Transactional"
     readonly inTransaction: Effect.Effect<boolean>
     /** Runs the effect outside any transaction the fiber may have inherited. */
     readonly detached: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-    /** While a transaction is open nobody else writes, so no lease is renewed either. Default false. */
-    readonly oneWriter?: boolean | undefined
+    /**
+     * Where nobody else writes while a transaction is open: a permit that each transactional handler holds while it has
+     * its turn, so that its time does not pass while it waits for others.
+     */
+    readonly turn?: Effect.Semaphore | undefined
   }
 >() {}

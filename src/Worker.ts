@@ -73,7 +73,7 @@ export interface RunningJob {
   readonly name: string
   readonly queue: string
   readonly attempt: number
-  /** Epoch milliseconds, by this process's clock. */
+  /** Epoch milliseconds by this process's monotonic clock: setting the wall clock does not move it. */
   readonly since: number
 }
 

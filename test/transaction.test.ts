@@ -282,6 +282,21 @@ const onTheApplicationsClient = <R>(
   })
 
 describe("a long transactional handler on SQLite", () => {
+  it.scopedLive("its time does not pass while it waits for its turn", () =>
+    Effect.gen(function* () {
+      const live = Transfer.toLayer(() => Effect.sleep("150 millis"), { transactional: true })
+      const ids = yield* JobQueue.enqueueAll(
+        Transfer,
+        Array.from({ length: 12 }, (_, amount) => ({ amount }))
+      )
+      const worker = yield* Worker.make([Transfer], { lease: "1500 millis", concurrency: 12 }).pipe(
+        Effect.provide(live)
+      )
+      yield* worker.awaitIdle
+      for (const id of ids) assert.deepInclude(yield* JobQueue.get(id), { state: "completed", attempt: 1, crashes: 0 })
+    }).pipe(Effect.provide(JobQueue.layer.pipe(Layer.provideMerge(SqliteStorage.layer({ filename: ":memory:" })))))
+  )
+
   it.scopedLive("times out before the jobs beside it lose their leases", () =>
     Effect.gen(function* () {
       const Slow = Job.make("Slow")

@@ -58,6 +58,49 @@ describe("a storage that does not answer", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.live("a claim that is answered while the worker stops is handed back: the job was never begun", () =>
+    Effect.gen(function* () {
+      const claimed = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* Worker.make([Send]).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        altered((real) => ({
+          claim: (request) =>
+            Effect.tap(real.claim(request), (rows) =>
+              rows.length === 0
+                ? Effect.void
+                : Effect.zipRight(Deferred.succeed(claimed, undefined), Effect.sleep("200 millis"))
+            )
+        })),
+        Scope.extend(scope)
+      )
+      yield* Deferred.await(claimed)
+      yield* Scope.close(scope, Exit.void)
+      const { attempt, crashes, state } = yield* JobQueue.get(id)
+      assert.deepStrictEqual({ attempt, crashes, state }, { attempt: 0, crashes: 0, state: "pending" })
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scopedLive("a claim that is answered after its lease's time is handed back: no crash is counted", () =>
+    Effect.gen(function* () {
+      const slow = yield* Ref.make(true)
+      const worker = yield* Worker.make([Send], { lease: "1 second", sweepInterval: "50 millis" }).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        altered((real) => ({
+          claim: (request) =>
+            Effect.flatMap(Ref.getAndSet(slow, false), (first) =>
+              first ? Effect.uninterruptible(Effect.delay(real.claim(request), "1200 millis")) : real.claim(request)
+            )
+        }))
+      )
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* Effect.repeat(worker.status, { until: ({ settled }) => settled === 1, schedule: Schedule.spaced(10) })
+      const { attempt, crashes, state } = yield* JobQueue.get(id)
+      assert.deepStrictEqual({ attempt, crashes, state }, { attempt: 1, crashes: 0, state: "completed" })
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("no attempt outlives its lease: it is interrupted when the lease ends, not when the renewal gives up", () =>
     Effect.gen(function* () {
       const ended = yield* Deferred.make<void>()

@@ -43,6 +43,8 @@ export interface Lent<Current> {
   readonly complete: (result: string | null) => Effect.Effect<boolean, StorageError>
   /** Milliseconds, Infinity for none; the worker keeps the time, and interrupts. */
   readonly timeout: number
+  /** The time begins: said by a handler that has had to wait for its turn. */
+  readonly began: () => void
   /** Why the worker interrupted the attempt, if it did. */
   readonly reason: () => Reason | undefined
   /** Largest result or typed error that the storage takes, in bytes of JSON. */
@@ -209,12 +211,22 @@ export const make = <A, S, E, R, Current>({
       onSuccess: (result) => toText(lent, result)
     })
 
+  const inTurn =
+    (lent: Lent<Current>) =>
+    <B, E1, R1>(effect: Effect.Effect<B, E1, R1>): Effect.Effect<B, E1 | StorageError, R1> => {
+      if (transactional === undefined) return effect
+      const transaction = transactional.withTransaction(effect)
+      return transactional.turn === undefined
+        ? transaction
+        : transactional.turn.withPermits(1)(Effect.zipRight(Effect.sync(lent.began), transaction))
+    }
+
   // the completion commits with the handler's own writes; refusing it here rolls both back
   const committed = (lent: Lent<Current>, handled: Effect.Effect<S, E, R>): Effect.Effect<S, E | Halt, R> =>
     transactional === undefined
       ? handled
       : Effect.mapError(
-          transactional.withTransaction(
+          inTurn(lent)(
             Effect.tap(handled, (value) =>
               Effect.flatMap(encoded(lent, value), (text) =>
                 Effect.flatMap(

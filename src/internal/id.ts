@@ -1,28 +1,26 @@
 /** UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids sort in enqueue order. */
-import { createHash } from "node:crypto"
+import { createHash, randomBytes } from "node:crypto"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
 
 /**
  * `count` ids of one millisecond, in ascending order: they differ by a counter, and from those of any other call by 62
- * random bits, which they share.
+ * random bits, which they share. Not of Effect's Random, which may be seeded: a repeated seed must not repeat an id.
  */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
-  Effect.clockWith((clock) =>
-    Effect.zipWith(Random.next, Random.next, (one, other) => {
-      const now = clock.unsafeCurrentTimeMillis()
-      const tail = `${hex(0x8000 | (one * 0x4000), 4)}-${hex(Math.floor(other * 0x1000000000000), 12)}`
-      return Array.from({ length: count }, (_, i) => {
-        // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
-        const at = hex(now + (i >>> 12), 12)
-        return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
-      })
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const random = randomBytes(8)
+    const tail = `${hex(0x8000 | (random.readUInt16BE(0) & 0x3fff), 4)}-${random.toString("hex", 2)}`
+    return Array.from({ length: count }, (_, i) => {
+      // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
+      const at = hex(now + (i >>> 12), 12)
+      return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
     })
-  )
+  })
 
-/** One id, random to the last bit. */
+/** One id. */
 export const one: Effect.Effect<string> = Effect.map(make(1), ([id]) => id ?? "")
 
 export interface SlotId {

@@ -87,6 +87,22 @@ describe("group commit", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.effect("whoever joins is heard, at whatever point the runtime makes his fiber pause", () =>
+    Effect.gen(function* () {
+      // a fiber is made to pause after some 2,000 effects: the enqueue is moved over that point step by step
+      for (let steps = 1_960; steps <= 2_060; steps++) {
+        const busy = Effect.gen(function* () {
+          for (let i = 0; i < steps; i++) yield* Effect.sync(() => {})
+        })
+        yield* Effect.all(
+          [JobQueue.enqueue(Send, { to: "first" }), Effect.zipRight(busy, JobQueue.enqueue(Send, { to: "second" }))],
+          { concurrency: "unbounded" }
+        )
+      }
+      assert.deepStrictEqual(yield* JobQueue.counts, [{ queue: "default", state: "pending", count: 202 }])
+    }).pipe(Effect.provide(services))
+  )
+
   it.effect("equal unique keys at one time: one is created, all are told its id", () =>
     Effect.gen(function* () {
       const answers = yield* Effect.forEach(

@@ -36,7 +36,7 @@ export const make = (holds: Holds, lease: number): Effect.Effect<Deadlines> =>
   Effect.map(Signal.make, (sooner) => {
     const endOf = (entry: Held): number =>
       entry.phase === "running" && entry.reason === undefined
-        ? entry.startedAt + timeoutOf(entry.handler, lease)
+        ? entry.timedFrom + timeoutOf(entry.handler, lease)
         : never
 
     // never later than the earliest deadline; too early only costs a look

@@ -73,6 +73,11 @@ export const make = (
         owner,
         lease: settings.lease
       })
+      if (stopped) {
+        // the worker has stopped meanwhile: nobody would run or renew them
+        yield* storage.settle(rows.map(({ id, token }) => ({ id, token, to: "release" })))
+        return 0
+      }
       lane.more = rows.length === limit
       lane.claimed = rows.length
       for (const row of rows) {

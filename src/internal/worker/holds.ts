@@ -20,6 +20,8 @@ export interface Held {
   leaseEnd: number
   /** By the same clock. */
   startedAt: number
+  /** What its timeout is counted from: later than its start where it has to wait for its turn. */
+  timedFrom: number
   /** The storage will not take its outcome: no longer renewed, and let go when the lease ends. */
   refused: boolean
 }
@@ -147,6 +149,7 @@ export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> 
           reason: undefined,
           leaseEnd,
           startedAt: 0,
+          timedFrom: Number.POSITIVE_INFINITY,
           refused: false
         }
         byId.set(row.id, entry)
@@ -156,6 +159,7 @@ export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> 
       started: (entry, now) => {
         entry.phase = "running"
         entry.startedAt = now
+        if (!entry.handler.blocksRenewal) entry.timedFrom = now
         running++
         entry.lane.running++
       },

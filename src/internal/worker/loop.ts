@@ -61,7 +61,7 @@ export const make = (name: string): Loop => {
             ? Effect.void
             : Effect.suspend(() => state({ failure: describe(cause), reported }))
         ),
-        // a success in between starts the backoff anew
+        // half a minute without a failure starts the backoff anew
         Effect.retry(Schedule.resetAfter(backoff, "30 seconds")),
         Effect.orDie
       )

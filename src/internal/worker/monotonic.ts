@@ -1,6 +1,7 @@
 /**
  * Milliseconds that pass evenly: leases and timeouts must not end, or go on, because someone set the wall clock. They
- * have fractions: whoever sleeps to an instant rounds up, or wakes just before it.
+ * have fractions: whoever sleeps to an instant rounds up, or wakes just before it. They stand still while the machine is
+ * suspended, so after that a lease may be over unseen: until the next renewal the fencing token alone keeps order.
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

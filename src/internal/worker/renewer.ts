@@ -20,7 +20,7 @@ export const make = (
   let due = 0
 
   const renew = Effect.gen(function* () {
-    const entries = [...holds.byId.values()].filter((entry) => !entry.refused)
+    const entries = [...holds.byId.values()].filter((entry) => !entry.refused && entry.reason !== "lost")
     for (let i = 0; i < entries.length; i += batch) {
       const part = entries.slice(i, i + batch)
       const now = yield* Monotonic.now

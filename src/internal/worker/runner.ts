@@ -116,6 +116,10 @@ export const make = (
             ([accepted]) => accepted === true
           ),
         timeout: timeoutOf(handler, settings.lease),
+        began: () => {
+          entry.timedFrom = Monotonic.unsafeNow(clock)
+          deadlines.watch(entry)
+        },
         reason: () => entry.reason,
         maxResult: storage.capabilities.limits.resultBytes,
         fork: (context, effect, done) => {

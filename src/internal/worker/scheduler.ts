@@ -1,11 +1,11 @@
 /** Fires schedules: sleeps to the earliest known slot, and no longer than the poll interval where news may be missed. */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { StorageError } from "../../JobError.js"
 import type { Fire, Fired, ScheduleRow, Service } from "../../JobStorage.js"
 import * as Recurrence from "../../Recurrence.js"
 import { longestSleep } from "./longestSleep.js"
+import * as Monotonic from "./monotonic.js"
 import type { Signal } from "./signal.js"
 import * as Slots from "./slots.js"
 
@@ -109,14 +109,14 @@ export const make = (
 
   const turn = Effect.gen(function* () {
     const { due, nextIn, now } = yield* storage.dueSchedules(batch)
-    const since = yield* Clock.currentTimeMillis
+    const since = yield* Monotonic.now
     const fires = due.flatMap((row) => (row.next === null ? [] : [plan(row, row.next, now)]))
     const { accepted, refusals } = all(yield* Effect.forEach(parts(fires), fireAll))
     yield* options.report(refusals.length > 0 ? refusals.slice(0, 3).join("; ") : undefined)
     const atMost = accepted + refusals.length < fires.length ? staleWait : refusals.length > 0 ? refusedWait : longest
     const slots = fires.flatMap((fire) => fire.next ?? [])
     const earliest = Math.min(now + (nextIn ?? longest), ...slots)
-    const spent = (yield* Clock.currentTimeMillis) - since
+    const spent = (yield* Monotonic.now) - since
     const more = due.length === batch && accepted > 0
     const rest = more ? 0 : Math.min(earliest - now - spent, atMost)
     // whoever is raised meanwhile looks again at once

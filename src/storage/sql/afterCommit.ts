@@ -10,6 +10,12 @@ type Hints = Array<() => void>
 /** What is to be told when the outermost transaction of ours commits. */
 const current = GlobalValue.globalValue("dbjobq/afterCommit", () => FiberRef.unsafeMake<Hints | undefined>(undefined))
 
+/** For what is begun inside a transaction and goes on without it. */
+export const outside: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Effect.locally(
+  current,
+  undefined
+)
+
 /** Around a transaction. */
 export const collect = <A, E, R>(transaction: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.flatMap(FiberRef.get(current), (outer) => {

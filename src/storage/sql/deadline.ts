@@ -6,7 +6,7 @@ import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isReadOnly } from "./isTransient.js"
-import { liveClock } from "../../internal/liveClock.js"
+import * as Patience from "../../internal/patience.js"
 
 export interface Deadline {
   readonly millis: number
@@ -21,22 +21,19 @@ class Late extends Error {
   readonly code = "ETIMEDOUT"
 }
 
-/** Disconnected, as drivers let go of a call only when the server answers; and also where nothing may interrupt. */
 const within = <A, R>(
   millis: number,
   call: Effect.Effect<A, SqlError, R>,
   late: Effect.Effect<void>
 ): Effect.Effect<A, SqlError, R> =>
-  Effect.flatten(
-    Effect.timeoutTo(Effect.interruptible(Effect.disconnect(call)), {
-      duration: millis,
-      onSuccess: (value): Effect.Effect<A, SqlError> => Effect.succeed(value),
-      onTimeout: () => {
-        const cause = new Late(`no answer from the server within ${millis} ms`)
-        return Effect.zipRight(late, Effect.fail(new SqlError({ cause, message: cause.message })))
-      }
+  Patience.within(
+    call,
+    millis,
+    Effect.suspend(() => {
+      const cause = new Late(`no answer from the server within ${millis} ms`)
+      return Effect.zipRight(late, Effect.fail(new SqlError({ cause, message: cause.message })))
     })
-  ).pipe(Effect.withClock(liveClock))
+  )
 
 type Bounded = <A>(call: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
 

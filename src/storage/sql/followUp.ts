@@ -12,6 +12,8 @@ export interface FollowUp {
 export const make = (pauses: ReadonlyArray<Effect.Effect<void>>, effect: Effect.Effect<void>): FollowUp => {
   const anew = Effect.unsafeMakeLatch(false)
   let round: number | undefined
+  /** A sign came during the last look, which may not have seen what it was for. */
+  let again = false
   const step = (at: number, pause: Effect.Effect<void>) =>
     Effect.flatMap(Effect.raceFirst(Effect.as(pause, true), Effect.as(anew.await, false)), (paused) => {
       round = paused ? at + 1 : 0
@@ -22,8 +24,9 @@ export const make = (pauses: ReadonlyArray<Effect.Effect<void>>, effect: Effect.
     const at = round ?? 0
     const pause = pauses[at]
     if (pause !== undefined) return Effect.zipRight(step(at, pause), run)
-    round = undefined
-    return Effect.void
+    round = again ? 0 : undefined
+    again = false
+    return round === undefined ? Effect.void : run
   })
   return {
     poke: () => {
@@ -31,7 +34,8 @@ export const make = (pauses: ReadonlyArray<Effect.Effect<void>>, effect: Effect.
         round = 0
         return true
       }
-      if (round > 0) anew.unsafeOpen()
+      if (round === pauses.length) again = true
+      else if (round > 0) anew.unsafeOpen()
       return false
     },
     run: Effect.withClock(run, liveClock)

@@ -4,6 +4,8 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import { liveClock } from "../../internal/liveClock.js"
 import type { StorageError } from "../../JobError.js"
 import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 
@@ -13,10 +15,13 @@ interface Member {
 }
 
 const largest = 1_000
+/** A write under way for longer, in milliseconds, is stuck: whoever comes then goes without it. */
+const patience = 500
 
 export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boolean>): Service["insert"] => {
   const waiting: Array<Member> = []
   let writing = false
+  let since = 0
 
   const alone = ({ answers, job }: Member) =>
     Effect.flatMap(Effect.exit(insert([job])), (exit) => Deferred.done(answers, exit))
@@ -34,10 +39,17 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
           : Effect.forEach(group, ({ answers }) => Deferred.failCause(answers, cause), { discard: true })
     })
 
+  const note = () => {
+    since = liveClock.unsafeCurrentTimeMillis()
+  }
+
   /** Until nobody waits. The yield lets those join who are about to: the ones that the last write has just answered. */
   const writeAll: Effect.Effect<void> = Effect.flatMap(Effect.yieldNow(), () => {
     const group = waiting.splice(0, largest)
-    if (group.length > 0) return Effect.zipRight(write(group), writeAll)
+    if (group.length > 0) {
+      note()
+      return Effect.zipRight(write(group), writeAll)
+    }
     writing = false
     return Effect.void
   })
@@ -45,17 +57,17 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
   // whoever begins it may be interrupted, and the others not wait in vain
   const begin = Effect.forkDaemon(Effect.uninterruptible(writeAll))
 
-  const join = (job: NewJob) =>
-    Effect.flatMap(Deferred.make<ReadonlyArray<Inserted>, StorageError>(), (answers) => {
-      const member: Member = { job, answers }
-      waiting.push(member)
-      return Effect.onInterrupt(Deferred.await(answers), () =>
-        Effect.sync(() => {
-          const at = waiting.indexOf(member)
-          if (at >= 0) waiting.splice(at, 1)
-        })
-      )
-    })
+  /** Joins at once; the effect awaits the answer. */
+  const join = (job: NewJob) => {
+    const member: Member = { job, answers: Deferred.unsafeMake(FiberId.none) }
+    waiting.push(member)
+    return Effect.onInterrupt(Deferred.await(member.answers), () =>
+      Effect.sync(() => {
+        const at = waiting.indexOf(member)
+        if (at >= 0) waiting.splice(at, 1)
+      })
+    )
+  }
 
   const end = Effect.suspend(() => {
     if (waiting.length > 0) return begin
@@ -63,19 +75,27 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
     return Effect.void
   })
 
-  /** Nobody else is there, it seems. A driver that never waits lets nobody else run, so they get a turn first. */
-  const lead = (job: NewJob) =>
+  // who is there is asked and answered in one step: fibers may be made to pause between any two effects
+  const grouped = (job: NewJob) =>
     Effect.uninterruptibleMask((restore) => {
+      if (writing) {
+        return restore(liveClock.unsafeCurrentTimeMillis() - since > patience ? insert([job]) : join(job))
+      }
       writing = true
-      return Effect.flatMap(Effect.yieldNow(), () =>
-        waiting.length > 0 ? Effect.zipRight(begin, restore(join(job))) : Effect.ensuring(restore(insert([job])), end)
-      )
+      note()
+      // a driver that never waits lets nobody else run, so they get a turn first
+      return Effect.flatMap(Effect.yieldNow(), () => {
+        if (waiting.length === 0) return Effect.ensuring(restore(insert([job])), end)
+        const answered = join(job)
+        return Effect.zipRight(begin, restore(answered))
+      })
     })
 
   return (jobs) => {
     const [first, second] = jobs
-    return first === undefined || second !== undefined
+    // a unique key may have to wait for another transaction, and nobody should wait with it
+    return first === undefined || second !== undefined || first.uniqueKey !== null
       ? insert(jobs)
-      : Effect.flatMap(inTransaction, (inside) => (inside ? insert(jobs) : writing ? join(first) : lead(first)))
+      : Effect.flatMap(inTransaction, (inside) => (inside ? insert(jobs) : grouped(first)))
   }
 }

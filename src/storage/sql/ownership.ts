@@ -6,6 +6,7 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as AfterCommit from "./afterCommit.js"
 
 export interface Ownership {
   /** Whether the running fiber is inside a transaction of the client. */
@@ -23,7 +24,7 @@ const open = Effect.map(
 
 /** Outside any transaction that the fiber may have inherited. */
 export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.mapInputContext(effect, (context: Context.Context<R>) => {
+  Effect.mapInputContext(AfterCommit.outside(effect), (context: Context.Context<R>) => {
     if (!context.unsafeMap.has(SqlClient.TransactionConnection.key)) return context
     const services = new Map(context.unsafeMap)
     services.delete(SqlClient.TransactionConnection.key)

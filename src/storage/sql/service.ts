@@ -139,7 +139,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       withTransaction: db.withTransaction,
       inTransaction: ownership.inTransaction,
       detached,
-      oneWriter: dialect === "sqlite"
+      turn: dialect === "sqlite" ? yield* Effect.makeSemaphore(1) : undefined
     })
     return Context.make(JobStorage, service).pipe(Context.add(Transactional, transactional))
   })
