@@ -11,18 +11,28 @@ const candidatesPg = (db: Db, request: ClaimRequest) =>
   CAST(${request.names} AS text[]), CAST(${request.queues ?? null} AS text[]),
   CAST(${request.exceptQueues ?? null} AS text[]), CAST(${request.limit} AS integer)) AS ready`
 
+/** Hops from queue to queue, so what waits in a queue that is paused, or another lane's, costs nothing. */
 const candidatesSqlite = (db: Db, request: ClaimRequest) => {
-  const where = db.sql.and([
-    "state = 'pending'",
-    db.among("name", request.names),
-    ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
+  const { jobs, queues, sql } = db
+  const open = sql.and([
+    "w.queue IS NOT NULL",
+    sql`w.queue NOT IN (SELECT queue FROM ${queues} WHERE paused)`,
+    ...(request.queues === undefined ? [] : [db.among("w.queue", request.queues)]),
     ...(request.exceptQueues === undefined || request.exceptQueues.length === 0
       ? []
-      : [db.sql`NOT (${db.among("queue", request.exceptQueues)})`]),
-    db.sql`queue NOT IN (SELECT queue FROM ${db.queues} WHERE paused)`
+      : [sql`NOT (${db.among("w.queue", request.exceptQueues)})`])
   ])
-  return db.sql`SELECT id FROM ${db.jobs} WHERE ${where}
-  ORDER BY priority DESC, run_at, id LIMIT ${request.limit}`
+  return sql`WITH RECURSIVE waiting (queue) AS (
+    SELECT min(queue) FROM ${jobs} WHERE state = 'pending'
+    UNION ALL
+    SELECT (SELECT min(j.queue) FROM ${jobs} AS j WHERE j.state = 'pending' AND j.queue > waiting.queue)
+    FROM waiting WHERE waiting.queue IS NOT NULL
+  )
+  SELECT j.id FROM waiting AS w CROSS JOIN ${jobs} AS j ON j.id IN (
+    SELECT x.id FROM ${jobs} AS x WHERE x.state = 'pending' AND x.queue = w.queue AND ${db.among("x.name", request.names)}
+    ORDER BY x.priority DESC, x.run_at, x.id LIMIT ${request.limit}
+  )
+  WHERE ${open} ORDER BY j.priority DESC, j.run_at, j.id LIMIT ${request.limit}`
 }
 
 const nothing = (request: ClaimRequest): boolean =>
