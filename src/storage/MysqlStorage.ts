@@ -34,6 +34,11 @@ export interface ClientOptions {
   readonly clock?: "store" | "effect" | undefined
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
+  /**
+   * Enqueues that arrive one by one while another is being written share the next write and its commit; each still
+   * returns only when its own job is as durable as if written alone. Default true; false writes each by itself.
+   */
+  readonly groupCommit?: boolean | undefined
 }
 
 /**
@@ -62,6 +67,7 @@ const onClient = (client: MysqlClient.MysqlClient, options: ClientOptions, deadl
     exclusive: deadline !== undefined,
     deadline,
     migrate: options.migrate,
+    groupCommit: options.groupCommit,
     clock: options.clock
   })
 

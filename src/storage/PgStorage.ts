@@ -38,6 +38,11 @@ export interface ClientOptions {
   readonly clock?: "store" | "effect" | undefined
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
+  /**
+   * Enqueues that arrive one by one while another is being written share the next write and its commit; each still
+   * returns only when its own job is as durable as if written alone. Default true; false writes each by itself.
+   */
+  readonly groupCommit?: boolean | undefined
 }
 
 /**
@@ -168,6 +173,7 @@ export const layer = (
           sql: client,
           exclusive: true,
           migrate: options.migrate,
+          groupCommit: options.groupCommit,
           clock: options.clock,
           schema: options.schema,
           listen: listenBy(config),

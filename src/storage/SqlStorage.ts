@@ -23,6 +23,11 @@ import * as Service from "./sql/service.js"
 export interface Options {
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
+  /**
+   * Enqueues that arrive one by one while another is being written share the next write and its commit; each still
+   * returns only when its own job is as durable as if written alone. Default true; false writes each by itself.
+   */
+  readonly groupCommit?: boolean | undefined
   /** Whose clock judges due times and leases; default `store` on servers. SQLite always uses Effect's. */
   readonly clock?: "store" | "effect" | undefined
   /** PostgreSQL only: the schema of the tables, created when missing; the connection's default when absent. */

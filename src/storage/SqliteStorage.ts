@@ -36,6 +36,11 @@ export interface Options {
   readonly synchronous?: "full" | "normal" | undefined
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
+  /**
+   * Enqueues that arrive one by one while another is being written share the next write and its commit; each still
+   * returns only when its own job is as durable as if written alone. Default true; false writes each by itself.
+   */
+  readonly groupCommit?: boolean | undefined
 }
 
 const checkFilename = (filename: unknown): InvalidOption | undefined =>
@@ -94,6 +99,7 @@ const build = (options: Options) =>
     const context = yield* Service.make({
       sql: client,
       migrate: options.migrate,
+      groupCommit: options.groupCommit,
       exclusive: true,
       changes: path === "" ? undefined : fileChanges(path),
       durable: options.filename !== ":memory:"

@@ -69,6 +69,19 @@ describe("group commit", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.effect("switched off, each is its own write also then", () =>
+    Effect.gen(function* () {
+      const { inserts } = yield* countingInserts(
+        Effect.forEach(range(20), (n) => JobQueue.enqueue(Send, { to: `${n}` }), { concurrency: "unbounded" })
+      )
+      assert.strictEqual(inserts, 20)
+    }).pipe(
+      Effect.provide(
+        JobQueue.layer.pipe(Layer.provideMerge(SqliteStorage.layer({ filename: ":memory:", groupCommit: false })))
+      )
+    )
+  )
+
   it.effect("what the database refuses of one is no matter of the others", () =>
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
