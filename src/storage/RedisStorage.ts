@@ -47,6 +47,11 @@ export interface Options {
   readonly commandTimeout?: Duration.DurationInput | undefined
   /** How many operations may wait while the connection is lost, before others fail at once; default 1000. */
   readonly maxWaiting?: number | undefined
+  /**
+   * Enqueues that arrive one by one while another is on its way go together in the next script; each still returns only
+   * when its own job is written. Default true; false sends each by itself.
+   */
+  readonly groupCommit?: boolean | undefined
   /** How many replicas must have a write before it is acknowledged (Redis's WAIT); default 0. */
   readonly replicas?: number | undefined
   /** How long to wait for them before the operation fails as transient; default 1 second. */
@@ -98,7 +103,7 @@ export const layer = (options: Options): Layer.Layer<JobStorage, StorageError> =
         { replicas, timeout }
       )
       yield* check(connection, options.allowEviction ?? false)
-      return Service.make(connection, base, clock === "store")
+      return Service.make(connection, base, clock === "store", options.groupCommit ?? true)
     })
   )
 }

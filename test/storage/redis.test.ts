@@ -353,7 +353,12 @@ else {
       () =>
         Effect.gen(function* () {
           const server = yield* start()
-          const layer = RedisStorage.layer({ url: server.url, commandTimeout: "1 second", maxWaiting: 5 })
+          const layer = RedisStorage.layer({
+            url: server.url,
+            commandTimeout: "1 second",
+            maxWaiting: 5,
+            groupCommit: false
+          })
           yield* Effect.gen(function* () {
             const storage = yield* JobStorage
             yield* storage.insert([job()])

@@ -1,3 +1,5 @@
+import * as Effect from "effect/Effect"
+import * as GroupCommit from "../../internal/groupCommit.js"
 import type { Service } from "../../JobStorage.js"
 import { cancel } from "./cancel.js"
 import { claim } from "./claim.js"
@@ -27,7 +29,7 @@ import { wakeups } from "./wakeups.js"
 // the largest text of Redis; the client's own buffers give out before
 const largest = 512 * 1024 * 1024
 
-export const make = (connection: Connection, base: string, storeClock: boolean): Service => {
+export const make = (connection: Connection, base: string, storeClock: boolean, groupCommit: boolean): Service => {
   const db = Db.make(connection, storeClock)
   return {
     capabilities: {
@@ -38,7 +40,7 @@ export const make = (connection: Connection, base: string, storeClock: boolean):
       durable: true,
       limits: { payloadBytes: largest, resultBytes: largest, atomicInsert }
     },
-    insert: insert(db),
+    insert: groupCommit ? GroupCommit.make(insert(db), Effect.succeed(false)) : insert(db),
     claim: claim(db),
     promote: promote(db),
     settle: settle(db),

@@ -5,9 +5,9 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
-import { liveClock } from "../../internal/liveClock.js"
-import type { StorageError } from "../../JobError.js"
-import type { Inserted, NewJob, Service } from "../../JobStorage.js"
+import { liveClock } from "./liveClock.js"
+import type { StorageError } from "../JobError.js"
+import type { Inserted, NewJob, Service } from "../JobStorage.js"
 
 interface Member {
   readonly job: NewJob
