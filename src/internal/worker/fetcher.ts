@@ -94,10 +94,9 @@ export const make = (
     for (const entry of lane.buffer.slice(lane.limit)) holds.interrupt(entry, "shutdown")
   }
 
-  /** Scheduled jobs that have come due become pending; answers whether there may be more. */
+  /** Scheduled jobs that have come due become pending; answers how many, a batch at most. */
   const promote = Effect.gen(function* () {
     const now = yield* Monotonic.now
-    if (!woken && now < nextDue && now - lookedAt < settings.pollInterval) return false
     woken = false
     const { nextIn, promoted } = yield* Effect.tapError(storage.promote(promoteBatch), () =>
       Effect.sync(() => {
@@ -106,7 +105,7 @@ export const make = (
     )
     lookedAt = now
     nextDue = nextIn === undefined ? Number.POSITIVE_INFINITY : now + nextIn
-    return promoted === promoteBatch
+    return promoted
   })
 
   const paused = Effect.gen(function* () {
@@ -119,8 +118,9 @@ export const make = (
     const asked = waiters
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
     if (asked.length > 0 && holds.byId.size === 0) woken = true
-    const more = yield* promote
     const looked = yield* Monotonic.now
+    // what is known to be due is claimed in order with the rest; a hint is of a job that waits already, most of the time
+    let promoted = looked >= nextDue ? yield* promote : undefined
     for (const lane of holds.lanes) giveBack(lane, looked)
     const empty = holds.byId.size === 0
     let claimed = 0
@@ -132,7 +132,11 @@ export const make = (
       poll = settings.pollInterval
       signals.work.raise()
     }
-    if (more) return
+    if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
+      promoted = yield* promote
+      if (promoted > 0) return
+    }
+    if (promoted === promoteBatch) return
     if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(asked)
     const waiting = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = yield* Monotonic.now
