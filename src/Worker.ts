@@ -152,10 +152,13 @@ export const make = <
     const handlers = new Map<string, Job.HandlerService>()
     for (const job of [...jobs, ...declared.map((schedule) => schedule.job)]) {
       const handler = Context.getOption(context, Job.handlerTag(job.name))
-      if (Option.isNone(handler) || handler.value.job !== job) {
+      if (Option.isNone(handler)) {
+        return yield* new InvalidOption({ field: "jobs", rule: `must have a handler for ${job.name}` })
+      }
+      if (handler.value.job !== job) {
         return yield* new InvalidOption({
           field: "jobs",
-          rule: `must have, for ${job.name}, a handler made from this very definition`
+          rule: `must have, for ${job.name}, a handler made from this very definition, not from another of that name`
         })
       }
       handlers.set(job.name, handler.value)

@@ -479,6 +479,35 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("says in the log that a job has failed for good, by kind and name, never with what the error says", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<string>>([])
+      const logger = Logger.make<unknown, void>(({ annotations, logLevel, message }) => {
+        Effect.runSync(
+          Ref.update(told, (all) => [
+            ...all,
+            `${logLevel.label} ${String(message)} ${JSON.stringify([...annotations])}`
+          ])
+        )
+      })
+      const Leaky = Job.make("Leaky", { retry: { times: 1, schedule: Schedule.spaced("1 second") } })
+      yield* Effect.gen(function* () {
+        const live = Leaky.toLayer(() => Effect.die(new TypeError("the secret is 42")))
+        const worker = yield* Worker.make([Leaky]).pipe(Effect.provide(live))
+        const id = yield* JobQueue.enqueue(Leaky)
+        yield* worker.awaitIdle
+        assert.deepStrictEqual(yield* Ref.get(told), [])
+        yield* TestClock.adjust("1 second")
+        yield* worker.awaitIdle
+        const [line = "", ...others] = yield* Ref.get(told)
+        assert.deepStrictEqual(others, [])
+        assert.include(line, "WARN dbjobq: a job has failed for good")
+        for (const part of [id, "Leaky", "die", "TypeError"]) assert.include(line, part)
+        assert.notInclude(line, "secret")
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("counts what it settles, by job and outcome, and how long attempts take", () =>
     Effect.gen(function* () {
       const Counted = Job.make("Counted", { payload: { ok: Schema.Boolean }, retry: { times: 0 } })

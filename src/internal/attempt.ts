@@ -41,8 +41,8 @@ export interface Lent<Current> {
   readonly scope: Scope.CloseableScope
   /** The settlement that a transactional handler commits; answers whether the job was still held. */
   readonly complete: (result: string | null) => Effect.Effect<boolean, StorageError>
-  /** Milliseconds, Infinity for none; the worker keeps the time, and interrupts. */
-  readonly timeout: number
+  /** Says what limit an attempt broke that took too long; the worker keeps the time, and interrupts. */
+  readonly tooLong: string
   /** The time begins: said by a handler that has had to wait for its turn. */
   readonly began: () => void
   /** Why the worker interrupted the attempt, if it did. */
@@ -140,7 +140,7 @@ export const make = <A, S, E, R, Current>({
   const fromCause = (row: ClaimedJob, lent: Lent<Current>, cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
     const reason = lent.reason()
     if (reason === "timeout") {
-      return failed(row, failure.stated("timeout", "TimeoutException", `no result within ${lent.timeout} ms`))
+      return failed(row, failure.stated("timeout", "TimeoutException", lent.tooLong))
     }
     // a job that was cancelled or lost is so however its handler answers the interruption
     if (reason === "cancelled" || reason === "lost" || (reason === "shutdown" && Cause.isInterrupted(cause))) {

@@ -1,6 +1,7 @@
 /** Rules for option values; each answers what is wrong, or nothing. */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import { InvalidOption } from "../JobError.js"
 import { isWellFormed } from "./wellFormed.js"
 
@@ -48,6 +49,17 @@ export const id = (field: string, value: string): InvalidOption | undefined =>
   /^[!-~]{1,100}$/.test(value)
     ? undefined
     : new InvalidOption({ field, rule: "must be 1 to 100 printable ASCII characters without spaces" })
+
+/** Drivers read an empty or foreign URL as their default server, or as the name of a host. */
+export const url = (
+  value: string | Redacted.Redacted,
+  beginnings: readonly [string, ...Array<string>]
+): InvalidOption | undefined => {
+  const text = typeof value === "string" ? value : Redacted.value(value)
+  return beginnings.some((beginning) => text.startsWith(beginning))
+    ? undefined
+    : new InvalidOption({ field: "url", rule: `must begin with ${beginnings.join(" or ")}` })
+}
 
 const maxMillis = 8_640_000_000_000_000
 

@@ -16,7 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
-import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { int, millisOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import * as Deadline from "./sql/deadline.js"
 import { liveClock } from "../internal/liveClock.js"
@@ -147,6 +147,7 @@ const connect = (options: Options) => {
 export const layer = (
   options: Options
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | MysqlClient.MysqlClient, StorageError> => {
+  orThrow(url(options.url, ["mysql://", "mariadb://"]))
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
   const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
   return Layer.scopedContext(

@@ -18,7 +18,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
-import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { int, millisOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import type { Deadline } from "./sql/deadline.js"
 import { liveClock } from "../internal/liveClock.js"
@@ -163,6 +163,7 @@ export const layer = (
   options: Options
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | PgClient.PgClient, StorageError> => {
   orThrow(Service.checkSchema(options.schema))
+  orThrow(url(options.url, ["postgres://", "postgresql://"]))
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
   const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
   const config = configOf(options)

@@ -88,6 +88,13 @@ export const make = (
         )
     })
 
+    const tooLong = (handler: Held["handler"]): string => {
+      const limit = timeoutOf(handler, settings.lease)
+      return limit === handler.job.timeout
+        ? `no result within ${limit} ms`
+        : `no result within ${limit} ms, a third of the lease: its transaction keeps all others from writing`
+    }
+
     const start = (entry: Held, now: number, clock: Clock.Clock, scope: Scope.CloseableScope) => {
       const { handler, row } = entry
       const annotate = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) =>
@@ -115,7 +122,7 @@ export const make = (
             storage.settle([{ id: row.id, token: row.token, to: "complete", result }]),
             ([accepted]) => accepted === true
           ),
-        timeout: timeoutOf(handler, settings.lease),
+        tooLong: tooLong(handler),
         began: () => {
           entry.timedFrom = Monotonic.unsafeNow(clock)
           deadlines.watch(entry)

@@ -1,5 +1,7 @@
 /** Records outcomes, those collected while the last flush was under way together, so that batching costs no delay. */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { StorageError } from "../../JobError.js"
 import type { Outcome, Service } from "../../JobStorage.js"
 import * as metrics from "../metrics.js"
@@ -9,6 +11,16 @@ import * as Monotonic from "./monotonic.js"
 const batch = 1_000
 /** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */
 const pause = 1_000
+
+const decodeFailure = Schema.decodeOption(Schema.parseJson(Schema.Struct({ kind: Schema.String, name: Schema.String })))
+
+/** By its kind and name only: the message of an error may quote a payload. */
+const tellFailed = ({ row }: Held, failure: string): Effect.Effect<void> => {
+  const { kind, name } = Option.getOrElse(decodeFailure(failure), () => ({ kind: "unknown", name: "unknown" }))
+  return Effect.logWarning("dbjobq: a job has failed for good").pipe(
+    Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt, kind, failure: name })
+  )
+}
 
 export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Effect<void, StorageError> } => {
   // what is being flushed stays here until it is answered: a failed turn is repeated with the very same batch
@@ -36,6 +48,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
           continue
         }
         holds.recorded++
+        if (outcome.to === "fail") yield* tellFailed(entry, outcome.failure)
         if (outcome.to === "retry" || outcome.to === "snooze") again = true
         const key = `${entry.row.name} ${outcome.to}`
         const known = counts.get(key)

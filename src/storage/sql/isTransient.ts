@@ -99,9 +99,14 @@ const plain =
   /^ER_(ACCESS_DENIED|DBACCESS_DENIED|TABLEACCESS_DENIED|BAD_DB|NO_DB|NO_SUCH_TABLE|BAD_FIELD|PARSE|LOCK|CHECKREAD|CON_COUNT|TOO_MANY|SERVER_SHUTDOWN|NORMAL_SHUTDOWN|QUERY|CONNECTION_KILLED|STATEMENT|OPTION_PREVENTS|READ_ONLY|CANT_EXECUTE_IN_READ_ONLY|ABORTING|NEW_ABORTING|NET_|USER_LIMIT|OUT_OF|OUTOFMEMORY|CANT_CREATE_THREAD|SESSION|SERVER_ISNT|HOST|NOT_SUPPORTED_AUTH|SECURE_TRANSPORT|MAX_PREPARED|RECORD_FILE_FULL|DISK_FULL|DATA_TOO_LONG|CLIENT)/
 
 /** The driver's words; data exceptions (class 22) and unknown classes may quote a value, so only their code is told. */
+/** What drivers say of a client whose scope has ended. */
+const closed = /database connection is not open|Cannot use a pool after calling end|Pool is closed/
+
 export const describe = (error: unknown): string => {
   const { code, message } = driverError(error)
-  if (code === undefined) return lostConnection.test(message) ? message : "the driver failed"
+  if (code === undefined) {
+    return closed.test(message) ? "the storage is closed" : lostConnection.test(message) ? message : "the driver failed"
+  }
   return plain.test(code) ||
     /^(SQLITE_|HANDSHAKE_|PROTOCOL_|E(?!R_)[A-Z_]+$|08|23|25|28|3D|3F|40|42|53|55|57|58)/.test(code)
     ? `${message} (${code})`
