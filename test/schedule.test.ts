@@ -421,7 +421,7 @@ describe("missed slots", () => {
     })
   )
 
-  it.effect("a year's 8,760 hourly slots caught up and run, in about a second", () =>
+  it.effect("a year's 8,760 hourly slots, fired and run in less than a second", () =>
     Effect.gen(function* () {
       const until = start + 365 * day + 30 * minute
       const ran: Array<number> = []
@@ -446,7 +446,7 @@ describe("missed slots", () => {
       }).pipe(Effect.scoped, Effect.provide(services))
       // the first one is compiled while it runs; processor time, for a busy machine takes any other
       const millis = yield* Effect.all([year, year, year])
-      assert.isBelow(Math.min(...millis), 2_000)
+      assert.isBelow(Math.min(...millis), 1_000)
     })
   )
 })
