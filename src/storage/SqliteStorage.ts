@@ -109,6 +109,8 @@ const build = (options: Options) =>
 
 /**
  * The storage in a file, with the `SqlClient` on it, so that the application's own writes can share its transactions.
+ * While another process keeps the file locked, an operation waits without blocking, for about a minute before it fails;
+ * `Effect.timeout` ends the wait sooner.
  *
  * @since 0.1.0
  * @category layers
