@@ -82,22 +82,89 @@ describe("a storage that does not answer", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.scopedLive("a claim that is answered after its lease's time is handed back: no crash is counted", () =>
+  it.effect("a claim that is answered when the worker has long given it up is handed back", () =>
     Effect.gen(function* () {
-      const slow = yield* Ref.make(true)
-      const worker = yield* Worker.make([Send], { lease: "1 second", sweepInterval: "50 millis" }).pipe(
+      const claimed = yield* Deferred.make<void>()
+      const answer = yield* Deferred.make<void>()
+      const scope = yield* Scope.make()
+      const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* Worker.make([Send]).pipe(
         Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
         altered((real) => ({
           claim: (request) =>
-            Effect.flatMap(Ref.getAndSet(slow, false), (first) =>
-              first ? Effect.uninterruptible(Effect.delay(real.claim(request), "1200 millis")) : real.claim(request)
+            Effect.tap(real.claim(request), (rows) =>
+              rows.length === 0
+                ? Effect.void
+                : Effect.zipRight(Deferred.succeed(claimed, undefined), Deferred.await(answer))
             )
-        }))
+        })),
+        Scope.extend(scope)
       )
+      yield* Deferred.await(claimed)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("20 seconds")
+      yield* Deferred.succeed(answer, undefined)
+      yield* Fiber.join(closing)
+      const { attempt, crashes, state } = yield* JobQueue.get(id)
+      assert.deepStrictEqual({ attempt, crashes, state }, { attempt: 0, crashes: 0, state: "pending" })
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scopedLive("a claim that the storage gets to after its lease's time is handed back: no crash is counted", () =>
+    Effect.gen(function* () {
+      const claims = yield* Ref.make(0)
+      const late = yield* Ref.make(false)
       const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+      const worker = yield* Worker.make([Send], { lease: "1 second", sweepInterval: "50 millis" }).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        altered((real) => {
+          // the first waits in the storage's queue, and nobody gets the job before it does
+          const first = (request: JobStorage.ClaimRequest) =>
+            Effect.zipLeft(Effect.delay(real.claim(request), "1200 millis"), Ref.set(late, true))
+          return {
+            claim: (request) =>
+              Effect.flatMap(
+                Ref.getAndUpdate(claims, (n) => n + 1),
+                (n) =>
+                  n === 0
+                    ? Effect.uninterruptible(first(request))
+                    : Effect.flatMap(Ref.get(late), (over) => (over ? real.claim(request) : Effect.succeed([])))
+              )
+          }
+        })
+      )
       yield* Effect.repeat(worker.status, { until: ({ settled }) => settled === 1, schedule: Schedule.spaced(10) })
       const { attempt, crashes, state } = yield* JobQueue.get(id)
       assert.deepStrictEqual({ attempt, crashes, state }, { attempt: 1, crashes: 0, state: "completed" })
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a refused outcome is offered again, however many others are refused meanwhile", () =>
+    Effect.gen(function* () {
+      const poison = yield* Ref.make<ReadonlySet<string>>(new Set())
+      yield* Worker.make([Send]).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+        altered((real) => ({
+          settle: (outcomes) =>
+            Effect.flatMap(Ref.get(poison), (ids) =>
+              outcomes.some(({ id }) => ids.has(id))
+                ? new JobError.StorageError({ operation: "settle", message: "settle: no", isTransient: false })
+                : real.settle(outcomes)
+            )
+        }))
+      )
+      const ids = Array.from({ length: 12 }, (_, i) => `poison-${i}`)
+      yield* Ref.set(poison, new Set(ids))
+      for (const [i, id] of ids.entries()) {
+        yield* JobQueue.enqueue(Send, { to: "ada" }, { id })
+        yield* TestClock.adjust("500 millis")
+        if (i === 2) yield* Ref.update(poison, (all) => new Set([...all].filter((one) => one !== ids[0])))
+      }
+      const { attempt, state } = yield* JobQueue.get(ids[0] ?? "")
+      assert.deepStrictEqual({ attempt, state }, { attempt: 1, state: "completed" })
+      // the worker stops once it holds nothing
+      yield* Ref.set(poison, new Set())
+      yield* TestClock.adjust("2 seconds")
     }).pipe(Effect.provide(services))
   )
 

@@ -4,14 +4,12 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import * as Failure from "../Failure.js"
 import type * as Job from "../Job.js"
 import { JobFailed, ResultError } from "../JobError.js"
 import type { JobRow } from "../JobStorage.js"
+import * as failure from "./failure.js"
 import * as Json from "./json.js"
 import * as parseIssue from "./parseIssue.js"
-
-const storedFailure = Schema.decodeUnknownEither(Schema.parseJson(Failure.Encoded))
 
 export const decode = <J extends Job.Any>(
   job: J,
@@ -26,7 +24,7 @@ export const decode = <J extends Job.Any>(
       (result) => Effect.map(value(Schema.make<Job.Success<J>, unknown>(job.successSchema.ast), result), Exit.succeed)
     )
   }
-  const stored = storedFailure(row.failure)
+  const stored = failure.read(row.failure)
   if (Either.isLeft(stored)) return Effect.fail(unreadable({ path: "failure", expected: "a stored failure" }))
   return stored.right.kind === "fail"
     ? Effect.map(value(Schema.make<Job.Error<J>, unknown>(job.errorSchema.ast), stored.right.error), Exit.fail)

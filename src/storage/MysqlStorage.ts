@@ -120,13 +120,13 @@ const deadlineOf = (client: MysqlClient.MysqlClient, millis: number): Deadline.D
 }
 
 const connect = (options: Options) => {
-  const url = typeof options.url === "string" ? options.url : Redacted.value(options.url)
+  const uri = typeof options.url === "string" ? options.url : Redacted.value(options.url)
   const maxConnections = options.maxConnections ?? 10
   return MysqlClient.make({
     maxConnections,
     // the driver reads the URL here as well, and this way it takes a timeout beside it
     poolConfig: {
-      uri: url,
+      uri,
       connectTimeout: Duration.toMillis(options.connectTimeout ?? Duration.seconds(5)),
       maxIdle: maxConnections
     }

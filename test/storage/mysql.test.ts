@@ -3,8 +3,8 @@ import { SqlClient } from "@effect/sql"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, Worker } from "dbjobq"
-import { Deferred, Effect, Fiber, Layer, Redacted, Schedule, Schema, Supervisor } from "effect"
-import { JobStorage, Transactional } from "../../src/JobStorage.js"
+import { Deferred, Effect, Fiber, Layer, Queue, Redacted, Schedule, Schema, Stream, Supervisor } from "effect"
+import { JobStorage, Transactional, type Wakeup } from "../../src/JobStorage.js"
 import * as MysqlStorage from "../../src/storage/MysqlStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
 import { storageContract } from "../../src/testing/contract.js"
@@ -116,6 +116,23 @@ else {
         const counts = yield* Effect.flatMap(JobStorage, (storage) => storage.counts).pipe(Effect.provide(layer))
         assert.deepStrictEqual(counts, [{ queue: "default", state: "pending", count: 10 }])
       })
+    )
+
+    it.scopedLive("what was begun inside a transaction and goes on without it tells of its own commits", () =>
+      Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const { detached, withTransaction } = yield* Transactional
+        const go = yield* Deferred.make<void>()
+        const later = detached(Effect.zipRight(Deferred.await(go), withTransaction(storage.insert([job()]))))
+        const inserting = yield* withTransaction(Effect.forkDaemon(later))
+        const heard = yield* Queue.unbounded<Wakeup>()
+        yield* Effect.forkScoped(Stream.runForEach(storage.wakeups, (wakeup) => Queue.offer(heard, wakeup)))
+        // a new listener hears of each kind once
+        yield* Queue.takeN(heard, 2)
+        yield* Deferred.succeed(go, undefined)
+        yield* Fiber.join(inserting)
+        assert.strictEqual(yield* Effect.timeout(Queue.take(heard), "2 seconds"), "jobs")
+      }).pipe(Effect.provide(Layer.unwrapEffect(Effect.map(fresh, (url) => MysqlStorage.layer({ url })))))
     )
 
     it.live("the printed SQL is what migrate runs", () =>

@@ -1,6 +1,6 @@
 /** A database per measurement, on MySQL or MariaDB. */
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise"
-import { proxy } from "./proxy.js"
+import { counted } from "./proxy.js"
 import { freshName, type Store } from "./store.js"
 
 const server = process.env["BENCH_MYSQL_URL"] ?? "mysql://root@127.0.0.1:3306/"
@@ -24,14 +24,14 @@ const query = 0x03
 const execute = 0x17
 
 /** Counts executions in MySQL's protocol: a command begins a sequence, and says in its first byte what it is. */
-const executions = (count: () => void) => () => {
+const executions = (count: (found: number) => void) => () => {
   let rest: Buffer = Buffer.alloc(0)
   return (bytes: Buffer) => {
     rest = Buffer.concat([rest, bytes])
     while (rest.length > 4) {
       const length = rest.readUIntLE(0, 3) + 4
       if (rest.length < length) return
-      if (rest[3] === 0 && (rest[4] === query || rest[4] === execute)) count()
+      if (rest[3] === 0 && (rest[4] === query || rest[4] === execute)) count(1)
       rest = rest.subarray(length)
     }
   }
@@ -68,17 +68,5 @@ export const mysql: Store = {
     await client.query("START TRANSACTION WITH CONSISTENT SNAPSHOT")
     return () => client.end()
   },
-  counted: async (place) => {
-    let statements = 0
-    const { hostname, port } = new URL(place.url)
-    const between = await proxy(
-      hostname,
-      Number(port || 3306),
-      executions(() => statements++)
-    )
-    const url = new URL(place.url)
-    url.hostname = "127.0.0.1"
-    url.port = String(between.port)
-    return { place: { ...place, url: url.href }, statements: () => statements, close: between.close }
-  }
+  counted: (place) => counted(place, 3306, executions)
 }

@@ -1,7 +1,7 @@
 /** A database per measurement: tables, statistics and notifications of one peer never meet another's. */
 import pg from "pg"
 import { freshName, type Store } from "./store.js"
-import { proxy } from "./proxy.js"
+import { counted } from "./proxy.js"
 
 const server = process.env["BENCH_PG_URL"] ?? "postgres://postgres@127.0.0.1:5432/test"
 
@@ -22,7 +22,7 @@ const at = (database: string): string => {
 }
 
 /** Counts executions in PostgreSQL's wire protocol: simple queries (Q) and portal executions (E). */
-const executions = (count: () => void) => () => {
+const executions = (count: (found: number) => void) => () => {
   let rest: Buffer = Buffer.alloc(0)
   let started = false
   return (bytes: Buffer) => {
@@ -34,7 +34,7 @@ const executions = (count: () => void) => () => {
       const length = rest.readInt32BE(head) + head
       if (rest.length < length) return
       const type = String.fromCharCode(rest[0] ?? 0)
-      if (started && (type === "Q" || type === "E")) count()
+      if (started && (type === "Q" || type === "E")) count(1)
       started = true
       rest = rest.subarray(length)
     }
@@ -72,17 +72,5 @@ export const postgres: Store = {
     await client.query("SELECT count(*) FROM pg_class")
     return () => client.end()
   },
-  counted: async (place) => {
-    let statements = 0
-    const { hostname, port } = new URL(place.url)
-    const between = await proxy(
-      hostname,
-      Number(port || 5432),
-      executions(() => statements++)
-    )
-    const url = new URL(place.url)
-    url.hostname = "127.0.0.1"
-    url.port = String(between.port)
-    return { place: { ...place, url: url.href }, statements: () => statements, close: between.close }
-  }
+  counted: (place) => counted(place, 5432, executions)
 }

@@ -1,13 +1,15 @@
 /** A TCP proxy in front of a server that looks at what its clients send. */
 import { connect, createServer, type Socket } from "node:net"
+import type { Place } from "../peer.js"
+import type { Counted } from "./store.js"
 
-export interface Proxy {
+interface Proxy {
   readonly port: number
   readonly close: () => Promise<void>
 }
 
 /** `watcher` makes one reader per connection, which sees its bytes in order. */
-export const proxy = (host: string, port: number, watcher: () => (bytes: Buffer) => void): Promise<Proxy> => {
+const proxy = (host: string, port: number, watcher: () => (bytes: Buffer) => void): Promise<Proxy> => {
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
     const watch = watcher()
@@ -36,4 +38,24 @@ export const proxy = (host: string, port: number, watcher: () => (bytes: Buffer)
       })
     })
   })
+}
+
+/** A place reached through a proxy, and what `watcher` has counted on the wire. */
+export const counted = async (
+  place: Place,
+  defaultPort: number,
+  watcher: (count: (found: number) => void) => () => (bytes: Buffer) => void
+): Promise<Counted> => {
+  let statements = 0
+  const url = new URL(place.url)
+  const between = await proxy(
+    url.hostname,
+    Number(url.port || defaultPort),
+    watcher((found) => {
+      statements += found
+    })
+  )
+  url.hostname = "127.0.0.1"
+  url.port = String(between.port)
+  return { place: { ...place, url: url.href }, statements: () => statements, close: between.close }
 }

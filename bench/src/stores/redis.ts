@@ -1,6 +1,6 @@
 /** A key prefix per measurement. */
 import { Redis } from "ioredis"
-import { proxy } from "./proxy.js"
+import { counted } from "./proxy.js"
 import { freshName, type Store } from "./store.js"
 
 const server = process.env["BENCH_REDIS_URL"] ?? "redis://127.0.0.1:6379"
@@ -33,20 +33,5 @@ export const redis: Store = {
       const of = (name: string) => (Array.isArray(settings) ? settings[settings.indexOf(name) + 1] : undefined)
       return `Redis: ${version}, appendonly ${of("appendonly")}, appendfsync ${of("appendfsync")}`
     }),
-  counted: async (place) => {
-    let statements = 0
-    const { hostname, port } = new URL(place.url)
-    const between = await proxy(
-      hostname,
-      Number(port || 6379),
-      commands((found) => {
-        statements += found
-      })
-    )
-    return {
-      place: { ...place, url: `redis://127.0.0.1:${between.port}` },
-      statements: () => statements,
-      close: between.close
-    }
-  }
+  counted: (place) => counted(place, 6379, commands)
 }

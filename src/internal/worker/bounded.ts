@@ -1,8 +1,9 @@
 /** A storage as the loops see it: a call that gets no answer fails in time, or its loop would hang, looking healthy. */
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
-import type { ClaimedJob, Service } from "../../JobStorage.js"
+import type { Service } from "../../JobStorage.js"
 import * as Patience from "../patience.js"
+import { handBack } from "./handBack.js"
 
 /** Every operation may be repeated after a lost reply, so giving up on one is safe. */
 export const make = (storage: Service, limit: number): Service => {
@@ -20,13 +21,9 @@ export const make = (storage: Service, limit: number): Service => {
       stray
     )
 
-  // jobs that come when nobody waits for them any more would run nowhere until their lease has ended
-  const handBack = (rows: ReadonlyArray<ClaimedJob>): Effect.Effect<void> =>
-    Effect.ignore(storage.settle(rows.map(({ id, token }) => ({ id, token, to: "release" }))))
-
   return {
     ...storage,
-    claim: (request) => within("claim", storage.claim(request), handBack),
+    claim: (request) => within("claim", storage.claim(request), (rows) => handBack(storage, rows)),
     promote: (most) => within("promote", storage.promote(most)),
     settle: (outcomes) => within("settle", storage.settle(outcomes)),
     sweep: (request) => within("sweep", storage.sweep(request)),

@@ -21,7 +21,7 @@ export const timeoutOf = ({ blocksRenewal, job }: Held["handler"], lease: number
 const leaseOf = (entry: Held): number =>
   entry.phase !== "settling" && entry.reason === undefined ? entry.leaseEnd : never
 
-/** A storage that does not answer must not keep a job running past its lease. */
+/** The lease is gone: the job may run elsewhere, so it is told and ended here. */
 export const lose = (holds: Holds, entry: Held): Effect.Effect<void> =>
   Effect.logWarning("dbjobq: lease lost, the job is interrupted").pipe(
     Effect.annotateLogs({ job: entry.row.name, jobId: entry.row.id, attempt: entry.row.attempt }),
@@ -42,7 +42,8 @@ export const make = (holds: Holds, lease: number): Effect.Effect<Deadlines> =>
     // never later than the earliest deadline; too early only costs a look
     let next = never
 
-    // not begun, so handing it back may spare it the crash that a sweep would count
+    // a storage that does not answer must not keep a job running past its lease; one that has not begun is handed back,
+    // which may spare it the crash that a sweep would count
     const expire = (entry: Held): Effect.Effect<void> =>
       entry.phase === "buffered" ? Effect.sync(() => holds.interrupt(entry, "shutdown")) : lose(holds, entry)
 

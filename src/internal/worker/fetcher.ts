@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import type { HandlerService } from "../../Job.js"
 import type { StorageError } from "../../JobError.js"
 import type { Service } from "../../JobStorage.js"
-import type { Holds, Lane } from "./holds.js"
 import type { Deadlines } from "./deadlines.js"
+import { handBack } from "./handBack.js"
+import type { Holds, Lane } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
 import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
@@ -14,6 +15,7 @@ const promoteBatch = 1_000
 /** What is claimed ahead should last about this long, in milliseconds; when it lasts longer than `slow`, less is. */
 const ahead = 250
 const slow = 1_000
+
 export interface Fetcher {
   readonly turn: Effect.Effect<void, StorageError>
   /** There may be due jobs that this worker does not know of. */
@@ -74,8 +76,7 @@ export const make = (
         lease: settings.lease
       })
       if (stopped) {
-        // the worker has stopped meanwhile: nobody would run or renew them
-        yield* storage.settle(rows.map(({ id, token }) => ({ id, token, to: "release" })))
+        yield* handBack(storage, rows)
         return 0
       }
       lane.more = rows.length === limit

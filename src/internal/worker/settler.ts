@@ -1,9 +1,9 @@
 /** Records outcomes, those collected while the last flush was under way together, so that batching costs no delay. */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
+import * as Either from "effect/Either"
 import type { StorageError } from "../../JobError.js"
 import type { Outcome, Service } from "../../JobStorage.js"
+import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import type { Held, Holds } from "./holds.js"
 import * as Monotonic from "./monotonic.js"
@@ -12,15 +12,17 @@ const batch = 1_000
 /** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */
 const pause = 1_000
 
-const decodeFailure = Schema.decodeOption(Schema.parseJson(Schema.Struct({ kind: Schema.String, name: Schema.String })))
-
 /** By its kind and name only: the message of an error may quote a payload. */
-const tellFailed = ({ row }: Held, failure: string): Effect.Effect<void> => {
-  const { kind, name } = Option.getOrElse(decodeFailure(failure), () => ({ kind: "unknown", name: "unknown" }))
-  return Effect.logWarning("dbjobq: a job has failed for good").pipe(
-    Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt, kind, failure: name })
+const tellFailed = ({ row }: Held, stored: string): Effect.Effect<void> =>
+  Effect.logWarning("dbjobq: a job has failed for good").pipe(
+    Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt }),
+    Effect.annotateLogs(
+      Either.match(failure.read(stored), {
+        onLeft: () => ({ failure: "unknown" }),
+        onRight: ({ kind, name }) => ({ kind, failure: name })
+      })
+    )
   )
-}
 
 export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Effect<void, StorageError> } => {
   // what is being flushed stays here until it is answered: a failed turn is repeated with the very same batch
@@ -64,53 +66,64 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     Effect.flatMap(Effect.uninterruptible(storage.settle(outcomes)), (accepted) => answered(outcomes, accepted))
 
   /** A refusal for good must not hold up the neighbours: the batch is halved until the culprit stands alone. */
-  const isolate = (outcomes: ReadonlyArray<Outcome>, error: StorageError): Effect.Effect<void, StorageError> =>
-    Effect.gen(function* () {
-      if (error.isTransient) return yield* error
-      flushing.pop()
-      if (outcomes.length > 1) {
-        const half = outcomes.length >> 1
-        flushing.push(outcomes.slice(half), outcomes.slice(0, half))
-        return
-      }
-      refused = [...refused, ...outcomes]
-      offeredAt = yield* Monotonic.now
-      for (const outcome of outcomes) {
-        const entry = holderOf(outcome)
-        if (entry !== undefined) entry.refused = true
-      }
-      yield* Effect.logError("dbjobq: the storage refuses an outcome; it is offered again until the lease ends").pipe(
-        Effect.annotateLogs({ jobId: outcomes[0]?.id, problem: error.message })
-      )
-    })
+  const isolate = (
+    outcomes: ReadonlyArray<Outcome>,
+    error: StorageError,
+    now: number
+  ): Effect.Effect<void, StorageError> => {
+    if (error.isTransient) return Effect.fail(error)
+    flushing.pop()
+    if (outcomes.length > 1) {
+      const half = outcomes.length >> 1
+      flushing.push(outcomes.slice(half), outcomes.slice(0, half))
+      return Effect.void
+    }
+    // the others that were refused do not wait longer for one more
+    if (refused.length === 0) offeredAt = now
+    refused = [...refused, ...outcomes]
+    for (const outcome of outcomes) {
+      const entry = holderOf(outcome)
+      if (entry !== undefined) entry.refused = true
+    }
+    return Effect.logError("dbjobq: the storage refuses an outcome; it is offered again until the lease ends").pipe(
+      Effect.annotateLogs({ jobId: outcomes[0]?.id, problem: error.message })
+    )
+  }
 
   /** Once each, apart from its neighbours, until its lease is over: then a sweep decides. */
-  const offerAgain = Effect.gen(function* () {
-    const left = offeredAt + pause - (yield* Monotonic.now)
-    if (left > 0) yield* Effect.raceFirst(holds.signals.settle.wait, Effect.sleep(left))
-    const now = yield* Monotonic.now
-    if (now - offeredAt < pause) return
-    offeredAt = now
-    for (const outcome of refused) {
-      const entry = holderOf(outcome)
-      if (entry !== undefined && entry.leaseEnd <= now) holds.release(entry)
-      else if (entry !== undefined) yield* Effect.ignore(settle([outcome]))
+  const offerAgain = (now: number) =>
+    Effect.gen(function* () {
+      offeredAt = now
+      for (const outcome of refused) {
+        const entry = holderOf(outcome)
+        if (entry !== undefined && entry.leaseEnd <= now) holds.release(entry)
+        else if (entry !== undefined) yield* Effect.ignore(settle([outcome]))
+      }
+      refused = refused.filter((outcome) => holderOf(outcome) !== undefined)
+    })
+
+  const next = (): ReadonlyArray<Outcome> | undefined => {
+    if (flushing.length === 0 && holds.outcomes.length > 0) {
+      flushing = [holds.outcomes.slice(0, batch)]
+      holds.outcomes = holds.outcomes.slice(batch)
     }
-    refused = refused.filter((outcome) => holderOf(outcome) !== undefined)
-  })
+    return flushing[flushing.length - 1]
+  }
 
   return {
-    turn: Effect.suspend(() => {
-      if (flushing.length === 0 && holds.outcomes.length > 0) {
-        flushing = [holds.outcomes.slice(0, batch)]
-        holds.outcomes = holds.outcomes.slice(batch)
+    turn: Effect.flatMap(Monotonic.now, (now) => {
+      const left = refused.length > 0 ? offeredAt + pause - now : Number.POSITIVE_INFINITY
+      if (left <= 0) return offerAgain(now)
+      const outcomes = next()
+      if (outcomes !== undefined) {
+        return Effect.matchEffect(settle(outcomes), {
+          onFailure: (error) => isolate(outcomes, error, now),
+          onSuccess: () => Effect.sync(() => flushing.pop())
+        })
       }
-      const outcomes = flushing[flushing.length - 1]
-      if (outcomes === undefined) return refused.length > 0 ? offerAgain : holds.signals.settle.wait
-      return Effect.matchEffect(settle(outcomes), {
-        onFailure: (error) => isolate(outcomes, error),
-        onSuccess: () => Effect.sync(() => flushing.pop())
-      })
+      return refused.length > 0
+        ? Effect.raceFirst(holds.signals.settle.wait, Effect.sleep(Math.ceil(left)))
+        : holds.signals.settle.wait
     })
   }
 }

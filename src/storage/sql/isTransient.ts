@@ -98,10 +98,10 @@ export const isLockTimeout = (error: unknown): boolean =>
 const plain =
   /^ER_(ACCESS_DENIED|DBACCESS_DENIED|TABLEACCESS_DENIED|BAD_DB|NO_DB|NO_SUCH_TABLE|BAD_FIELD|PARSE|LOCK|CHECKREAD|CON_COUNT|TOO_MANY|SERVER_SHUTDOWN|NORMAL_SHUTDOWN|QUERY|CONNECTION_KILLED|STATEMENT|OPTION_PREVENTS|READ_ONLY|CANT_EXECUTE_IN_READ_ONLY|ABORTING|NEW_ABORTING|NET_|USER_LIMIT|OUT_OF|OUTOFMEMORY|CANT_CREATE_THREAD|SESSION|SERVER_ISNT|HOST|NOT_SUPPORTED_AUTH|SECURE_TRANSPORT|MAX_PREPARED|RECORD_FILE_FULL|DISK_FULL|DATA_TOO_LONG|CLIENT)/
 
-/** The driver's words; data exceptions (class 22) and unknown classes may quote a value, so only their code is told. */
 /** What drivers say of a client whose scope has ended. */
 const closed = /database connection is not open|Cannot use a pool after calling end|Pool is closed/
 
+/** The driver's words; data exceptions (class 22) and unknown classes may quote a value, so only their code is told. */
 export const describe = (error: unknown): string => {
   const { code, message } = driverError(error)
   if (code === undefined) {

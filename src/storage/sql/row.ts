@@ -1,6 +1,5 @@
 /** Rows as drivers give them, and as the seam wants them. */
 import type { ClaimedJob, JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
-
 import type { Dialect } from "./db.js"
 
 /** bigint arrives as text from pg and as a number from SQLite and MySQL. */

@@ -9,7 +9,7 @@ export interface Column {
 
 const varies = ({ values }: Column): boolean => values.some((value) => value !== values[0])
 
-/** All columns are of one length; where rows differ, they differ in the first. */
+/** All columns are of one length. Rows that are the same in every column become one. */
 export const values = (db: Db, columns: { readonly [name: string]: Column }): Statement.Fragment => {
   const { sql } = db
   const all = Object.entries(columns)

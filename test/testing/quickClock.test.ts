@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, JobSchedule, Recurrence, Worker } from "dbjobq"
 import { layer } from "dbjobq/testing"
 import { Chunk, Clock, Effect, Fiber, Layer, Schedule, TestClock } from "effect"
-import { layerQuickClock } from "../../src/testing/clock.js"
+import { layerQuickClock } from "./quickClock.js"
 
 describe("layerQuickClock", () => {
   const quick = Effect.provide(layerQuickClock)

@@ -80,8 +80,5 @@ const make = (): TestClock.TestClock => {
  * A clock of its own that stands at 0, for the effects of `TestClock`: `adjust` and `setTime` end the sleeps on their way
  * in order, and let all fibers run before the next. They do not wait for handlers that wait for the world outside, so use
  * it with the storage in memory.
- *
- * @since 0.1.0
- * @category layers
  */
 export const layerQuickClock: Layer.Layer<never> = Layer.unwrapEffect(Effect.sync(() => Layer.setClock(make())))
