@@ -183,6 +183,31 @@ describe("a storage that does not answer", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("a job given up as lost is not renewed, though the storage is back and its handler still runs", () =>
+    Effect.gen(function* () {
+      const renewed = yield* Ref.make<ReadonlyArray<string>>([])
+      yield* Worker.make([Send], { lease: "30 seconds", shutdownTimeout: 0 }).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.as(Effect.uninterruptible(Effect.sleep("2 minutes")), to))),
+        altered((real) => ({
+          renew: (holds, lease) =>
+            Effect.clockWith((clock) =>
+              clock.unsafeCurrentTimeMillis() < 31_000
+                ? away
+                : Effect.zipRight(
+                    Ref.update(renewed, (all) => [...all, ...holds.map(({ id }) => id)]),
+                    real.renew(holds, lease)
+                  )
+            ),
+          sweep: () => idle
+        }))
+      )
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      yield* TestClock.adjust("90 seconds")
+      assert.deepStrictEqual(yield* Ref.get(renewed), [])
+      yield* TestClock.adjust("1 minute")
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("a renewal that failed is tried again well before the lease ends", () =>
     Effect.gen(function* () {
       const until = yield* Ref.make(0)
