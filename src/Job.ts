@@ -12,9 +12,10 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type * as Failure from "./Failure.js"
 import * as Attempt from "./internal/attempt.js"
+import { Services } from "./internal/services.js"
 import * as encodable from "./internal/encodable.js"
 import * as option from "./internal/option.js"
 import * as PayloadText from "./internal/payload.js"
@@ -458,11 +459,8 @@ export function make<A, E>(
               retryWhile: options.retry?.while,
               transactional,
               handle,
-              // one copy where adding one after the other makes two
-              context: (current: Context.Tag.Service<CurrentJob>, scope) =>
-                Context.unsafeMake<R | CurrentJob | Scope.Scope>(
-                  new Map<string, unknown>(context.unsafeMap).set(CurrentJob.key, current).set(Scope.Scope.key, scope)
-                )
+              services: (current: Context.Tag.Service<CurrentJob>) =>
+                new Services(context.unsafeMap, [CurrentJob.key, current])
             })
           }
         })

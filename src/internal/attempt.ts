@@ -1,6 +1,6 @@
 /** One attempt at a job: decode the payload, run the handler, and say how it ended. */
 import * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -8,7 +8,6 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
 import type * as Failure from "../Failure.js"
 import { StorageError } from "../JobError.js"
 import type { ClaimedJob, Transactional } from "../JobStorage.js"
@@ -17,6 +16,7 @@ import * as Backoff from "./backoff.js"
 import * as failure from "./failure.js"
 import * as Json from "./json.js"
 import * as parseIssue from "./parseIssue.js"
+import type { Services } from "./services.js"
 
 /** Why the worker interrupts an attempt. */
 export type Reason = "cancelled" | "lost" | "shutdown" | "timeout"
@@ -36,13 +36,11 @@ export type Ended =
 /** What the worker lends to an attempt. */
 export interface Lent<Current> {
   /** What the handler sees of the job it runs. */
-  readonly current: Current
-  /** Closed when the handler ends. */
-  readonly scope: Scope.CloseableScope
+  readonly current: () => Current
   /** The settlement that a transactional handler commits; answers whether the job was still held. */
   readonly complete: (result: string | null) => Effect.Effect<boolean, StorageError>
   /** Says what limit an attempt broke that took too long; the worker keeps the time, and interrupts. */
-  readonly tooLong: string
+  readonly tooLong: () => string
   /** The time begins: said by a handler that has had to wait for its turn. */
   readonly began: () => void
   /** Why the worker interrupted the attempt, if it did. */
@@ -72,7 +70,7 @@ export interface Options<A, S, E, R, Current> {
   readonly retryWhile: ((error: E) => boolean) | undefined
   readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
   readonly handle: (payload: A) => Effect.Effect<S, E, R>
-  readonly context: (current: Current, scope: Scope.Scope) => Context.Context<R>
+  readonly services: (current: Current) => Services
 }
 
 /** Largest result or typed error, in bytes of JSON. */
@@ -89,12 +87,12 @@ export class Control {
 }
 
 export const make = <A, S, E, R, Current>({
-  context,
   error,
   handle,
   payload,
   retryWhile,
   schedule,
+  services: servicesOf,
   success,
   transactional
 }: Options<A, S, E, R, Current>): Attempt<Current> => {
@@ -140,7 +138,7 @@ export const make = <A, S, E, R, Current>({
   const fromCause = (row: ClaimedJob, lent: Lent<Current>, cause: Cause.Cause<E | Halt>): Effect.Effect<Ended> => {
     const reason = lent.reason()
     if (reason === "timeout") {
-      return failed(row, failure.stated("timeout", "TimeoutException", lent.tooLong))
+      return failed(row, failure.stated("timeout", "TimeoutException", lent.tooLong()))
     }
     // a job that was cancelled or lost is so however its handler answers the interruption
     if (reason === "cancelled" || reason === "lost" || (reason === "shutdown" && Cause.isInterrupted(cause))) {
@@ -218,7 +216,12 @@ export const make = <A, S, E, R, Current>({
       const transaction = transactional.withTransaction(effect)
       return transactional.turn === undefined
         ? transaction
-        : transactional.turn.withPermits(1)(Effect.zipRight(Effect.sync(lent.began), transaction))
+        : transactional.turn.withPermits(1)(
+            Effect.zipRight(
+              Effect.sync(() => lent.began()),
+              transaction
+            )
+          )
     }
 
   // the completion commits with the handler's own writes; refusing it here rolls both back
@@ -240,42 +243,56 @@ export const make = <A, S, E, R, Current>({
         )
 
   return (row, lent) => {
-    const handled = (value: A): Effect.Effect<S, E | Halt, R> =>
-      committed(
-        lent,
-        Effect.onExit(
-          Effect.suspend(() => handle(value)),
-          (exit) => Scope.close(lent.scope, exit)
-        )
+    const services = servicesOf(lent.current())
+
+    const run = (value: A): Effect.Effect<S, E | Halt, R> => {
+      const handled = Effect.suspend(() => handle(value))
+      return transactional === undefined
+        ? handled
+        : // what it acquired is released before the commit
+          committed(
+            lent,
+            Effect.onExit(handled, (exit) => services.close(exit))
+          )
+    }
+
+    const concluded = (exit: Exit.Exit<S, E | Halt>): Effect.Effect<Ended> =>
+      Effect.matchCauseEffect(
+        Effect.flatMap(exit, (value) => encoded(lent, value)),
+        {
+          onFailure: (cause) => fromCause(row, lent, cause),
+          onSuccess: (result) => Effect.succeed<Ended>({ _tag: "Success", result })
+        }
       )
 
-    const succeeded = (value: S): void => {
+    const done = (exit: Exit.Exit<S, E | Halt>): void => {
+      if (services.opened) {
+        lent.conclude(
+          Effect.flatMap(Effect.exit(Effect.onExit(exit, () => services.close(exit))), (closed) => concluded(closed))
+        )
+        return
+      }
+      services.close(exit)
+      if (Exit.isFailure(exit)) {
+        lent.conclude(concluded(exit))
+        return
+      }
       if (transactional !== undefined) {
         lent.ended({ _tag: "Settled" })
         return
       }
       // a value's own getters may throw, in the encoding or while it becomes text
-      const now = attempted(() => Either.flatMap(encodeResultNow(value), (result) => toText(lent, result)))
+      const now = attempted(() => Either.flatMap(encodeResultNow(exit.value), (result) => toText(lent, result)))
       if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
-      else {
-        lent.conclude(
-          Effect.matchCauseEffect(encoded(lent, value), {
-            onFailure: (cause) => fromCause(row, lent, cause),
-            onSuccess: (result) => Effect.succeed<Ended>({ _tag: "Success", result })
-          })
-        )
-      }
+      else lent.conclude(concluded(exit))
     }
-
-    const done = (exit: Exit.Exit<S, E | Halt>): void =>
-      Exit.isSuccess(exit) ? succeeded(exit.value) : lent.conclude(fromCause(row, lent, exit.cause))
 
     const json = Json.parse(row.payload)
     if (Either.isLeft(json)) return done(Exit.fail(new Undecodable(json.left)))
     const now = attempted(() => decodePayloadNow(json.right))
     // what does not decode at once may need services or time to, or not decode at all
-    const body = Either.isRight(now) ? handled(now.right) : Effect.flatMap(decoded(json.right), handled)
-    lent.fork(context(lent.current, lent.scope), body, done)
+    const body = Either.isRight(now) ? run(now.right) : Effect.flatMap(decoded(json.right), run)
+    lent.fork(Context.unsafeMake<R>(services), body, done)
   }
 }
 

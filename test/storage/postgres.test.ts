@@ -213,6 +213,21 @@ else {
       }).pipe(Effect.provide(layer))
     })
 
+    it.live("large payloads are claimed among small ones", () =>
+      Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const jobs = [10, 20_000, 100, 16_400, 0].map((length) =>
+          job({ payload: JSON.stringify("é\n".repeat(length)) })
+        )
+        yield* storage.insert(jobs)
+        const rows = yield* storage.claim({ names: ["mail"], limit: 10, owner: "w", lease: 60_000 })
+        assert.deepStrictEqual(
+          new Map(rows.map(({ id, payload }) => [id, payload])),
+          new Map(jobs.map(({ id, payload }) => [id, payload]))
+        )
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() })))
+    )
+
     it.live(
       "no claim commits after pauseQueue has returned",
       () =>

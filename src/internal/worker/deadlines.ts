@@ -32,44 +32,42 @@ export const lose = (holds: Holds, entry: Held): Effect.Effect<void> =>
     Effect.asVoid
   )
 
-export const make = (holds: Holds, lease: number): Effect.Effect<Deadlines> =>
-  Effect.map(Signal.make, (sooner) => {
-    const endOf = (entry: Held): number =>
-      entry.phase === "running" && entry.reason === undefined
-        ? entry.timedFrom + timeoutOf(entry.handler, lease)
-        : never
+export const make = (holds: Holds, lease: number): Deadlines => {
+  const sooner = Signal.make()
+  const endOf = (entry: Held): number =>
+    entry.phase === "running" && entry.reason === undefined ? entry.timedFrom + timeoutOf(entry.handler, lease) : never
 
-    // never later than the earliest deadline; too early only costs a look
-    let next = never
+  // never later than the earliest deadline; too early only costs a look
+  let next = never
 
-    // a storage that does not answer must not keep a job running past its lease; one that has not begun is handed back,
-    // which may spare it the crash that a sweep would count
-    const expire = (entry: Held): Effect.Effect<void> =>
-      entry.phase === "buffered" ? Effect.sync(() => holds.interrupt(entry, "shutdown")) : lose(holds, entry)
+  // a storage that does not answer must not keep a job running past its lease; one that has not begun is handed back,
+  // which may spare it the crash that a sweep would count
+  const expire = (entry: Held): Effect.Effect<void> =>
+    entry.phase === "buffered" ? Effect.sync(() => holds.interrupt(entry, "shutdown")) : lose(holds, entry)
 
-    const turn = Effect.gen(function* () {
-      const now = yield* Monotonic.now
-      if (next <= now) {
-        next = never
-        for (const entry of [...holds.byId.values()]) {
-          if (leaseOf(entry) <= now) yield* expire(entry)
-          else if (endOf(entry) <= now) holds.interrupt(entry, "timeout")
-          else next = Math.min(next, leaseOf(entry), endOf(entry))
-        }
+  const turn = Effect.gen(function* () {
+    const now = yield* Monotonic.now
+    if (next <= now) {
+      next = never
+      for (const entry of [...holds.byId.values()]) {
+        if (leaseOf(entry) <= now) yield* expire(entry)
+        else if (endOf(entry) <= now) holds.interrupt(entry, "timeout")
+        else next = Math.min(next, leaseOf(entry), endOf(entry))
       }
-      const wait = next - now
-      yield* wait === never
-        ? sooner.wait
-        : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(Math.ceil(wait), longestSleep)))
-    })
-
-    return {
-      watch: (entry) => {
-        const deadline = Math.min(leaseOf(entry), endOf(entry))
-        if (deadline >= next) return
-        next = deadline
-        sooner.raise()
-      },
-      turn
     }
+    const wait = next - now
+    yield* wait === never
+      ? sooner.wait
+      : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(Math.ceil(wait), longestSleep)))
   })
+
+  return {
+    watch: (entry) => {
+      const deadline = Math.min(leaseOf(entry), endOf(entry))
+      if (deadline >= next) return
+      next = deadline
+      sooner.raise()
+    },
+    turn
+  }
+}

@@ -45,15 +45,15 @@ export const make = (
   paused: boolean
 ): Effect.Effect<Engine, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const holds = yield* Holds.make(settings, paused)
-    const deadlines = yield* Deadlines.make(holds, settings.lease)
+    const holds = Holds.make(settings, paused)
+    const deadlines = Deadlines.make(holds, settings.lease)
     const runner = yield* Runner.make(storage, settings, holds, deadlines)
     const bounded = Bounded.make(storage, settings.lease)
     const fetcher = Fetcher.make(bounded, settings, holds, deadlines, handlers, owner)
     const settler = Settler.make(bounded, holds)
     const renewer = Renewer.make(storage, settings, holds)
     const sweeper = Sweeper.make(bounded, settings, holds, fetcher.wake)
-    const wake = yield* Signal.make
+    const wake = Signal.make()
     const scheduling = Loop.make("scheduler")
     const scheduler = Scheduler.make(bounded, {
       pollInterval: settings.schedulePollInterval,

@@ -1,5 +1,4 @@
 /** The jobs a worker holds, one entry per lease: buffered → running → settling, then released. */
-import * as Effect from "effect/Effect"
 import * as FiberId from "effect/FiberId"
 import type * as Fiber from "effect/Fiber"
 import type { HandlerService } from "../../Job.js"
@@ -95,103 +94,102 @@ const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): Re
   return [lane(concurrency), ...Array.from(queues, ([queue, limit]) => lane(limit, queue))]
 }
 
-export const make = (settings: Settings, paused: boolean): Effect.Effect<Holds> =>
-  Effect.gen(function* () {
-    const byId = new Map<string, Held>()
-    const signals = {
-      work: yield* Signal.make,
-      fetch: yield* Signal.make,
-      settle: yield* Signal.make,
-      renew: yield* Signal.make,
-      sweep: yield* Signal.make,
-      empty: yield* Signal.make
-    }
-    let running = 0
+export const make = (settings: Settings, paused: boolean): Holds => {
+  const byId = new Map<string, Held>()
+  const signals = {
+    work: Signal.make(),
+    fetch: Signal.make(),
+    settle: Signal.make(),
+    renew: Signal.make(),
+    sweep: Signal.make(),
+    empty: Signal.make()
+  }
+  let running = 0
 
-    const release = (entry: Held) => {
-      if (byId.get(entry.row.id) !== entry) return
-      byId.delete(entry.row.id)
-      if (byId.size === 0) signals.empty.raise()
-    }
+  const release = (entry: Held) => {
+    if (byId.get(entry.row.id) !== entry) return
+    byId.delete(entry.row.id)
+    if (byId.size === 0) signals.empty.raise()
+  }
 
-    const settle = (entry: Held, outcome: Outcome) => {
-      entry.phase = "settling"
-      holds.outcomes.push(outcome)
-      signals.settle.raise()
-    }
+  const settle = (entry: Held, outcome: Outcome) => {
+    entry.phase = "settling"
+    holds.outcomes.push(outcome)
+    signals.settle.raise()
+  }
 
-    const holds: Holds = {
-      lanes: makeLanes(settings.concurrency, settings.queues),
-      byId,
-      running: () => running,
-      room: (lane) =>
-        Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running)) +
-        lane.ahead -
-        lane.buffer.length,
-      recorded: 0,
-      paused,
-      outcomes: [],
-      signals,
-      accept: (lane, row, handler, leaseEnd) => {
-        if (byId.size === 0) {
-          signals.renew.raise()
-          signals.sweep.raise()
-        }
-        // its lease ran out unseen and this worker has it again: the earlier attempt must not go on beside the new one
-        const earlier = byId.get(row.id)
-        if (earlier !== undefined) holds.interrupt(earlier, "lost")
-        const entry: Held = {
-          row,
-          handler,
-          lane,
-          phase: "buffered",
-          fiber: undefined,
-          reason: undefined,
-          leaseEnd,
-          startedAt: 0,
-          timedFrom: Number.POSITIVE_INFINITY,
-          refused: false
-        }
-        byId.set(row.id, entry)
-        lane.buffer.push(entry)
-        return entry
-      },
-      started: (entry, now) => {
-        entry.phase = "running"
-        entry.startedAt = now
-        if (!entry.handler.blocksRenewal) entry.timedFrom = now
-        running++
-        entry.lane.running++
-      },
-      ended: (entry, outcome) => {
-        running--
-        entry.lane.running--
-        // an ended fiber is large, and the entry lives on until its outcome is recorded
-        entry.fiber = undefined
-        signals.work.raise()
-        // handed back already, when it did not let itself be interrupted in time
-        if (byId.get(entry.row.id) !== entry || entry.phase !== "running") return
-        if (outcome === undefined) release(entry)
-        else settle(entry, outcome)
-      },
-      settle,
-      release,
-      interrupt: (entry, reason) => {
-        if (entry.reason !== undefined || entry.phase === "settling") return
-        entry.reason = reason
-        if (entry.phase === "running") {
-          entry.fiber?.unsafeInterruptAsFork(FiberId.none)
-          return
-        }
-        const at = entry.lane.buffer.indexOf(entry)
-        if (at >= 0) entry.lane.buffer.splice(at, 1)
-        if (reason === "lost") release(entry)
-        else
-          settle(entry, { id: entry.row.id, token: entry.row.token, to: reason === "cancelled" ? "cancel" : "release" })
+  const holds: Holds = {
+    lanes: makeLanes(settings.concurrency, settings.queues),
+    byId,
+    running: () => running,
+    room: (lane) =>
+      Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running)) +
+      lane.ahead -
+      lane.buffer.length,
+    recorded: 0,
+    paused,
+    outcomes: [],
+    signals,
+    accept: (lane, row, handler, leaseEnd) => {
+      if (byId.size === 0) {
+        signals.renew.raise()
+        signals.sweep.raise()
       }
+      // its lease ran out unseen and this worker has it again: the earlier attempt must not go on beside the new one
+      const earlier = byId.get(row.id)
+      if (earlier !== undefined) holds.interrupt(earlier, "lost")
+      const entry: Held = {
+        row,
+        handler,
+        lane,
+        phase: "buffered",
+        fiber: undefined,
+        reason: undefined,
+        leaseEnd,
+        startedAt: 0,
+        timedFrom: Number.POSITIVE_INFINITY,
+        refused: false
+      }
+      byId.set(row.id, entry)
+      lane.buffer.push(entry)
+      return entry
+    },
+    started: (entry, now) => {
+      entry.phase = "running"
+      entry.startedAt = now
+      if (!entry.handler.blocksRenewal) entry.timedFrom = now
+      running++
+      entry.lane.running++
+    },
+    ended: (entry, outcome) => {
+      running--
+      entry.lane.running--
+      // an ended fiber is large, and the entry lives on until its outcome is recorded
+      entry.fiber = undefined
+      signals.work.raise()
+      // handed back already, when it did not let itself be interrupted in time
+      if (byId.get(entry.row.id) !== entry || entry.phase !== "running") return
+      if (outcome === undefined) release(entry)
+      else settle(entry, outcome)
+    },
+    settle,
+    release,
+    interrupt: (entry, reason) => {
+      if (entry.reason !== undefined || entry.phase === "settling") return
+      entry.reason = reason
+      if (entry.phase === "running") {
+        entry.fiber?.unsafeInterruptAsFork(FiberId.none)
+        return
+      }
+      const at = entry.lane.buffer.indexOf(entry)
+      if (at >= 0) entry.lane.buffer.splice(at, 1)
+      if (reason === "lost") release(entry)
+      else
+        settle(entry, { id: entry.row.id, token: entry.row.token, to: reason === "cancelled" ? "cancel" : "release" })
     }
-    return holds
-  })
+  }
+  return holds
+}
 
 /** Priority high first, then due time, then id: the order in which rows are claimed. */
 export const before = (a: ClaimedJob, b: ClaimedJob): boolean =>

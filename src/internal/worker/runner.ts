@@ -4,21 +4,18 @@ import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as FiberId from "effect/FiberId"
-import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
-import * as HashMap from "effect/HashMap"
 import * as Runtime from "effect/Runtime"
-import * as Scope from "effect/Scope"
 import type { CurrentJob } from "../../Job.js"
 import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
-import type { Ended } from "../attempt.js"
+import type { Ended, Lent } from "../attempt.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import * as trace from "../trace.js"
 import { type Deadlines, timeoutOf } from "./deadlines.js"
 import type { Held, Holds, Lane } from "./holds.js"
 import { before } from "./holds.js"
+import * as jobRefs from "./jobRefs.js"
 import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
 
@@ -56,6 +53,8 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
   return found
 }
 
+const noRefs = FiberRefs.unsafeMake(new Map())
+
 export const make = (
   storage: Service,
   settings: Settings,
@@ -65,10 +64,10 @@ export const make = (
   Effect.gen(function* () {
     // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
     const runtime = yield* Effect.interruptible(Effect.runtime<never>())
-    // each job brings a context of its own: with one there already, a fork compares the two, service by service
-    const fiberRefs = FiberRefs.delete(runtime.fiberRefs, FiberRef.currentContext)
+    const refsFor = jobRefs.make(runtime.fiberRefs)
     const traced = yield* trace.isTraced
     const durationOf = metrics.attemptSeconds()
+    const maxResult = storage.capabilities.limits.resultBytes
 
     const currentOf = (row: ClaimedJob): Context.Tag.Service<CurrentJob> => ({
       id: row.id,
@@ -88,67 +87,84 @@ export const make = (
         )
     })
 
-    const tooLong = (handler: Held["handler"]): string => {
-      const limit = timeoutOf(handler, settings.lease)
-      return limit === handler.job.timeout
-        ? `no result within ${limit} ms`
-        : `no result within ${limit} ms, a third of the lease: its transaction keeps all others from writing`
-    }
+    // one object a job: closures would be ten
+    class Running implements Lent<Context.Tag.Service<CurrentJob>> {
+      readonly maxResult = maxResult
+      private readonly entry: Held
+      private readonly clock: Clock.Clock
 
-    const start = (entry: Held, now: number, clock: Clock.Clock, scope: Scope.CloseableScope) => {
-      const { handler, row } = entry
-      const annotate = (refs: FiberRefs.FiberRefs, fiberId: FiberId.Runtime) =>
-        FiberRefs.updateAs(refs, {
-          fiberId,
-          fiberRef: FiberRef.currentLogAnnotations,
-          value: HashMap.make(["job", row.name], ["jobId", row.id], ["attempt", row.attempt])
-        })
+      constructor(entry: Held, clock: Clock.Clock) {
+        this.entry = entry
+        this.clock = clock
+      }
 
-      const ended = (how: Ended) => {
-        durationOf(row.name).unsafeUpdate((Monotonic.unsafeNow(clock) - now) / 1_000, [])
+      current() {
+        return currentOf(this.entry.row)
+      }
+
+      complete(result: string | null) {
+        const { id, token } = this.entry.row
+        return Effect.map(storage.settle([{ id, token, to: "complete", result }]), ([accepted]) => accepted === true)
+      }
+
+      tooLong() {
+        const { handler } = this.entry
+        const limit = timeoutOf(handler, settings.lease)
+        return limit === handler.job.timeout
+          ? `no result within ${limit} ms`
+          : `no result within ${limit} ms, a third of the lease: its transaction keeps all others from writing`
+      }
+
+      began() {
+        this.entry.timedFrom = Monotonic.unsafeNow(this.clock)
+        deadlines.watch(this.entry)
+      }
+
+      reason() {
+        return this.entry.reason
+      }
+
+      fork<S, E, R>(
+        context: Context.Context<R>,
+        effect: Effect.Effect<S, E, R>,
+        done: (exit: Exit.Exit<S, E>) => void
+      ) {
+        const { row } = this.entry
+        const fiber = Runtime.runFork(
+          Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs: noRefs }),
+          traced || row.traceparent !== null ? trace.attempting(row)(effect) : effect,
+          { updateRefs: (_, fiberId) => refsFor(row, context, fiberId) }
+        )
+        this.entry.fiber = fiber
+        fiber.addObserver(done)
+      }
+
+      conclude(how: Effect.Effect<Ended>) {
+        Runtime.runFork(runtime, how, {
+          updateRefs: (_, fiberId) => refsFor(this.entry.row, runtime.context, fiberId)
+        }).addObserver((exit) =>
+          this.ended(
+            Exit.isSuccess(exit)
+              ? exit.value
+              : { _tag: "Failure", failure: failure.make("die", Cause.squash(exit.cause)), retryIn: undefined }
+          )
+        )
+      }
+
+      ended(how: Ended) {
+        const { entry } = this
+        durationOf(entry.row.name).unsafeUpdate((Monotonic.unsafeNow(this.clock) - entry.startedAt) / 1_000, [])
         if (how._tag === "Settled") {
           holds.recorded++
-          metrics.unsafeSettled(row.name, "complete", 1)
+          metrics.unsafeSettled(entry.row.name, "complete", 1)
         }
         holds.ended(entry, outcomeOf(entry, how))
       }
+    }
 
+    const start = (entry: Held, now: number, clock: Clock.Clock) => {
       holds.started(entry, now)
-      handler.attempt(row, {
-        current: currentOf(row),
-        scope,
-        complete: (result) =>
-          Effect.map(
-            storage.settle([{ id: row.id, token: row.token, to: "complete", result }]),
-            ([accepted]) => accepted === true
-          ),
-        tooLong: tooLong(handler),
-        began: () => {
-          entry.timedFrom = Monotonic.unsafeNow(clock)
-          deadlines.watch(entry)
-        },
-        reason: () => entry.reason,
-        maxResult: storage.capabilities.limits.resultBytes,
-        fork: (context, effect, done) => {
-          const fiber = Runtime.runFork(
-            Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs }),
-            traced || row.traceparent !== null ? trace.attempting(row)(effect) : effect,
-            { updateRefs: annotate }
-          )
-          entry.fiber = fiber
-          fiber.addObserver(done)
-        },
-        conclude: (how) => {
-          Runtime.runFork(runtime, how, { updateRefs: annotate }).addObserver((exit) =>
-            ended(
-              Exit.isSuccess(exit)
-                ? exit.value
-                : { _tag: "Failure", failure: failure.make("die", Cause.squash(exit.cause)), retryIn: undefined }
-            )
-          )
-        },
-        ended
-      })
+      entry.handler.attempt(entry.row, new Running(entry, clock))
       if (entry.phase === "running") deadlines.watch(entry)
     }
 
@@ -172,7 +188,7 @@ export const make = (
       while (started < burst) {
         const entry = startable(now)
         if (entry === undefined) break
-        start(entry, now, clock, yield* Scope.make())
+        start(entry, now, clock)
         started++
       }
       if (holds.lanes.some((lane) => lane.more && holds.room(lane) > lane.ahead / 2)) holds.signals.fetch.raise()

@@ -1,6 +1,5 @@
-/** A flag that one fiber waits for and any code may raise: raised twice before it is seen counts once. */
+/** A flag that fibers wait for and any code may raise: raised twice before it is seen counts once. */
 import * as Effect from "effect/Effect"
-import * as Queue from "effect/Queue"
 
 export interface Signal {
   readonly raise: () => void
@@ -8,9 +7,28 @@ export interface Signal {
   readonly wait: Effect.Effect<void>
 }
 
-export const make: Effect.Effect<Signal> = Effect.map(Queue.dropping<void>(1), (queue) => ({
-  raise: () => {
-    queue.unsafeOffer(undefined)
-  },
-  wait: Queue.take(queue)
-}))
+export const make = (): Signal => {
+  let raised = false
+  const waiting = new Set<() => void>()
+
+  return {
+    raise: () => {
+      if (waiting.size === 0) raised = true
+      else for (const wake of [...waiting]) wake()
+    },
+    wait: Effect.suspend(() => {
+      if (raised) {
+        raised = false
+        return Effect.void
+      }
+      return Effect.async<void>((done) => {
+        const wake = () => {
+          waiting.delete(wake)
+          done(Effect.void)
+        }
+        waiting.add(wake)
+        return Effect.sync(() => waiting.delete(wake))
+      })
+    })
+  }
+}

@@ -5,7 +5,7 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
-import { values } from "./values.js"
+import { byId, distinct } from "./values.js"
 
 const key = (id: string, token: Big): string => `${token} ${id}`
 
@@ -19,10 +19,7 @@ interface Renewed {
 const renewMysql = (db: Db, holds: ReadonlyArray<Hold>, lease: number) =>
   Effect.gen(function* () {
     const { sql } = db
-    const held = sql`${db.among(
-      "id",
-      holds.map((hold) => hold.id)
-    )} AND owner IS NOT NULL`
+    const held = sql`${db.ids(holds.map((hold) => hold.id))} AND owner IS NOT NULL`
     const now = yield* db.now
     yield* sql`UPDATE ${Mysql.values(
       sql,
@@ -34,42 +31,44 @@ WHERE token = v.held AND owner IS NOT NULL`
     return yield* sql<Renewed>`SELECT id, token, cancel_requested FROM ${db.jobs} WHERE ${held} ${db.latest}`
   })
 
+const update = (db: Db, holds: ReadonlyArray<Hold>, lease: number) =>
+  Effect.flatMap(db.now, (now) => {
+    const renewed = byId(
+      db,
+      holds.map((hold) => hold.id),
+      { held: { type: "bigint", values: holds.map((hold) => hold.token) } }
+    )
+    return db.sql<Renewed>`UPDATE ${db.jobs}
+SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
+FROM ${renewed.from}
+WHERE ${renewed.where} AND token = ${db.sql.literal(renewed.of("held"))} AND owner IS NOT NULL
+RETURNING id, token, cancel_requested`
+  })
+
 export const renew =
   (db: Db): Service["renew"] =>
-  (holds, lease) => {
-    if (holds.length === 0) return Effect.succeed([])
-    const { sql } = db
-    const ids = holds.map((hold) => hold.id)
-    const renewed = values(db, {
-      k: { type: "text", values: ids },
-      held: { type: "bigint", values: holds.map((hold) => hold.token) }
-    })
-    return db
-      .run(
-        "renew",
-        db.dialect === "mysql"
-          ? renewMysql(db, holds, lease)
-          : Effect.flatMap(
-              db.now,
-              (now) =>
-                sql<Renewed>`UPDATE ${db.jobs}
-SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
-FROM ${renewed}
-WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
-  AND id = v.k AND token = v.held AND owner IS NOT NULL
-RETURNING id, token, cancel_requested`
-            )
-      )
-      .pipe(
-        Effect.map((rows) => {
-          const held = new Map(rows.map((row) => [key(row.id, row.token), Boolean(row.cancel_requested)]))
-          return holds.map((hold) => {
-            const cancelled = held.get(key(hold.id, hold.token))
-            return cancelled === undefined ? "lost" : cancelled ? "cancelRequested" : "held"
-          })
-        })
-      )
-  }
+  (holds, lease) =>
+    holds.length === 0
+      ? Effect.succeed([])
+      : db
+          .run(
+            "renew",
+            db.dialect === "mysql"
+              ? renewMysql(db, holds, lease)
+              : Effect.map(
+                  Effect.forEach(distinct(holds), (part) => update(db, part, lease)),
+                  (parts) => parts.flat()
+                )
+          )
+          .pipe(
+            Effect.map((rows) => {
+              const held = new Map(rows.map((row) => [key(row.id, row.token), Boolean(row.cancel_requested)]))
+              return holds.map((hold) => {
+                const cancelled = held.get(key(hold.id, hold.token))
+                return cancelled === undefined ? "lost" : cancelled ? "cancelRequested" : "held"
+              })
+            })
+          )
 
 export const progress =
   (db: Db): Service["progress"] =>

@@ -1,5 +1,6 @@
-import * as Effect from "effect/Effect"
 import type { SqlError } from "@effect/sql/SqlError"
+import type * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import { leadsTo } from "../../internal/transitions.js"
 import type { Outcome, Service, State } from "../../JobStorage.js"
@@ -8,7 +9,7 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
-import { values } from "./values.js"
+import { type ById, byId, distinct } from "./values.js"
 
 const delayOf = (outcome: Outcome): number =>
   outcome.to === "retry" || outcome.to === "snooze" ? whole(outcome.delay) : 0
@@ -27,20 +28,21 @@ const bodyOf = (outcome: Outcome): string | null => {
 
 const key = (id: string, token: Big): string => `${token} ${id}`
 
-const assignments = `state = CASE
-    WHEN v.kind = 'complete' THEN 'completed'
-    WHEN v.kind = 'fail' THEN 'failed'
-    WHEN v.kind = 'cancel' OR cancel_requested THEN 'cancelled'
-    WHEN v.delay > 0 THEN 'scheduled'
+/** `v` says how a row finds its outcome's values. */
+const assignments = (v: ById["of"]): string => `state = CASE
+    WHEN ${v("kind")} = 'complete' THEN 'completed'
+    WHEN ${v("kind")} = 'fail' THEN 'failed'
+    WHEN ${v("kind")} = 'cancel' OR cancel_requested THEN 'cancelled'
+    WHEN ${v("delay")} > 0 THEN 'scheduled'
     ELSE 'pending' END,
-  run_at = CASE WHEN v.kind IN ('retry', 'snooze') AND NOT cancel_requested THEN n.t + v.delay ELSE run_at END,
-  attempt = CASE WHEN v.kind IN ('snooze', 'release') AND attempt > 0 THEN attempt - 1 ELSE attempt END,
-  result = CASE WHEN v.kind = 'complete' THEN v.body ELSE NULL END,
+  run_at = CASE WHEN ${v("kind")} IN ('retry', 'snooze') AND NOT cancel_requested THEN n.t + ${v("delay")} ELSE run_at END,
+  attempt = CASE WHEN ${v("kind")} IN ('snooze', 'release') AND attempt > 0 THEN attempt - 1 ELSE attempt END,
+  result = CASE WHEN ${v("kind")} = 'complete' THEN ${v("body")} ELSE NULL END,
   failure = CASE
-    WHEN v.kind IN ('fail', 'retry') THEN v.body
-    WHEN v.kind = 'complete' THEN NULL
+    WHEN ${v("kind")} IN ('fail', 'retry') THEN ${v("body")}
+    WHEN ${v("kind")} = 'complete' THEN NULL
     ELSE failure END,
-  finished_at = CASE WHEN v.kind IN ('complete', 'fail', 'cancel') OR cancel_requested THEN n.t ELSE NULL END,
+  finished_at = CASE WHEN ${v("kind")} IN ('complete', 'fail', 'cancel') OR cancel_requested THEN n.t ELSE NULL END,
   owner = NULL,
   lease_until = NULL`
 
@@ -62,7 +64,7 @@ const updateMysql = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
       { k: "key", held: "bigint", kind: "key", delay: "bigint", body: "text" },
       outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
     )} STRAIGHT_JOIN ${db.jobs} ON id = v.k JOIN (SELECT ${now} AS t) AS n
-SET ${sql.literal(assignments)}
+SET ${sql.literal(assignments((column) => `v.${column}`))}
 WHERE token = v.held AND owner IS NOT NULL`.raw
     const changed = Mysql.affectedRows(answer)
     if (changed > 0 && !endsAll(outcomes)) yield* db.tell("jobs")
@@ -74,37 +76,65 @@ WHERE token = v.held AND owner IS NOT NULL`.raw
  * Whether a row runs is asked by its owner: a predicate on `state` lets the planner walk the lease index instead of the
  * primary key, which makes the cost grow with the rows in flight.
  */
+const statement = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
+  const settled = byId(
+    db,
+    outcomes.map((outcome) => outcome.id),
+    {
+      held: { type: "bigint", values: outcomes.map((outcome) => outcome.token) },
+      kind: { type: "text", values: outcomes.map((outcome) => outcome.to) },
+      delay: { type: "bigint", values: outcomes.map(delayOf) },
+      body: { type: "text", values: outcomes.map(bodyOf) }
+    }
+  )
+  return Effect.map(
+    db.now,
+    (now) => db.sql`UPDATE ${db.jobs} SET ${db.sql.literal(assignments(settled.of))}
+FROM ${settled.from}, (SELECT ${now} AS t) AS n
+WHERE ${settled.where} AND token = ${db.sql.literal(settled.of("held"))} AND owner IS NOT NULL`
+  )
+}
+
+/** Which were settled is told only when not all of them were. */
+const endPg = (
+  db: Db,
+  outcomes: ReadonlyArray<Outcome>,
+  update: Statement.Fragment
+): Effect.Effect<ReadonlyArray<Settled>, SqlError> =>
+  Effect.map(
+    db.sql<{ readonly ids: string | null; readonly settled: number }>`WITH settled AS (${update} RETURNING id)
+SELECT CAST(n.settled AS integer) AS settled, CASE WHEN n.settled < ${outcomes.length} THEN
+  (SELECT CAST(json_agg(id) AS text) FROM settled) END AS ids
+FROM (SELECT count(*) AS settled FROM settled) AS n`,
+    ([answer]) => {
+      if (answer?.settled === outcomes.length) return outcomes
+      const ids = new Set<string>(JSON.parse(answer?.ids ?? "[]"))
+      return outcomes.filter(({ id }) => ids.has(id))
+    }
+  )
+
 const update = (
   db: Db,
   outcomes: ReadonlyArray<Outcome>
 ): Effect.Effect<ReadonlyArray<Settled>, SqlError | StorageError> => {
-  if (db.dialect === "mysql") {
-    const sizeOf = (outcome: Outcome) => 200 + 3 * (bodyOf(outcome)?.length ?? 0)
-    return Effect.map(
-      Effect.forEach(Mysql.chunks(Mysql.inOrder(outcomes), 1_000, sizeOf), (part) => updateMysql(db, part)),
-      (parts) => parts.flat()
-    )
-  }
-  const { sql } = db
-  const ids = outcomes.map((outcome) => outcome.id)
-  const settled = values(db, {
-    k: { type: "text", values: ids },
-    held: { type: "bigint", values: outcomes.map((outcome) => outcome.token) },
-    kind: { type: "text", values: outcomes.map((outcome) => outcome.to) },
-    delay: { type: "bigint", values: outcomes.map(delayOf) },
-    body: { type: "text", values: outcomes.map(bodyOf) }
-  })
-  return Effect.flatMap(db.now, (now) => {
-    const statement = sql`UPDATE ${db.jobs} SET ${sql.literal(assignments)}
-FROM ${settled}, (SELECT ${now} AS t) AS n
-WHERE ${db.dialect === "pg" ? db.among("id", ids) : sql.literal("true")}
-  AND id = v.k AND token = v.held AND owner IS NOT NULL`
+  if (db.dialect === "mysql") return updateMysql(db, outcomes)
+  return Effect.flatMap(statement(db, outcomes), (changing) => {
     // a wake-up for what comes back only: jobs that end are the many
-    return endsAll(outcomes)
-      ? sql<Settled>`${statement} RETURNING id, token`
-      : db.telling<Settled>("jobs", "id, token", statement)
+    if (!endsAll(outcomes)) return db.telling<Settled>("jobs", "id, token", changing)
+    return db.dialect === "pg" ? endPg(db, outcomes, changing) : db.sql<Settled>`${changing} RETURNING id, token`
   })
 }
+
+const sizeOf = (outcome: Outcome): number => 200 + 3 * (bodyOf(outcome)?.length ?? 0)
+
+const updateAll = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
+  Effect.map(
+    Effect.forEach(
+      db.dialect === "mysql" ? Mysql.chunks(Mysql.inOrder(outcomes), 1_000, sizeOf) : distinct(outcomes),
+      (part) => update(db, part)
+    ),
+    (parts) => parts.flat()
+  )
 
 /** Of several outcomes for one hold the first is sent; the others are judged as repeats. */
 const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> => {
@@ -120,17 +150,14 @@ const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcom
 const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
   Effect.gen(function* () {
     const sent = firstOfEachHold(outcomes)
-    const rows = yield* update(db, sent)
+    const rows = yield* updateAll(db, sent)
     // the usual case: each hold once, and all of them good
     if (rows.length === outcomes.length) return outcomes.map(() => true)
     const applied = new Set(rows.map((row) => key(row.id, row.token)))
     const accepted = new Set(sent.filter((outcome) => applied.has(key(outcome.id, outcome.token))))
     const open = outcomes.filter((outcome) => !accepted.has(outcome))
     const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
-  id, token, state FROM ${db.jobs} WHERE ${db.among(
-    "id",
-    open.map((outcome) => outcome.id)
-  )} ${db.latest}`
+  id, token, state FROM ${db.jobs} WHERE ${db.ids(open.map((outcome) => outcome.id))} ${db.latest}`
     const states = new Map(found.map((row) => [key(row.id, row.token), row.state]))
     return outcomes.map((outcome) => {
       if (accepted.has(outcome)) return true
