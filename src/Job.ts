@@ -460,7 +460,7 @@ export function make<A, E>(
               transactional,
               handle,
               services: (current: Context.Tag.Service<CurrentJob>) =>
-                new Services(context.unsafeMap, [CurrentJob.key, current])
+                new Services(context.unsafeMap, CurrentJob.key, current)
             })
           }
         })

@@ -11,9 +11,10 @@ export class Services extends Map<string, unknown> {
   private scope: Scope.CloseableScope | undefined
   private over: Exit.Exit<unknown, unknown> | undefined
 
-  constructor(services: ReadonlyMap<string, unknown>, current: readonly [key: string, service: unknown]) {
+  constructor(services: ReadonlyMap<string, unknown>, key: string, service: unknown) {
     super(services)
-    this.set(...current).set(Scope.Scope.key, undefined)
+    this.set(key, service)
+    this.set(Scope.Scope.key, undefined)
   }
 
   /** Whether there is a scope that `close` has not closed. */

@@ -38,7 +38,7 @@ export const make = (
   const told = storage.capabilities.wakeups === "exact"
   let poll = settings.pollInterval
   let woken = true
-  let lookedAt = 0
+  let lookedAt: number | undefined
   /** When the next scheduled job is due, as far as this worker knows. */
   let nextDue = Number.POSITIVE_INFINITY
   let waiters: Array<Deferred.Deferred<void>> = []
@@ -54,7 +54,7 @@ export const make = (
     Effect.gen(function* () {
       const now = yield* Monotonic.now
       if (lane.more && lane.claimed > 0) {
-        const lasted = Math.max(1, now - lane.claimedAt)
+        const lasted = Math.max(1, now - lane.arrivedAt)
         // no more than tenfold at once: the first few jobs may not be like the others
         if (lasted < ahead)
           lane.ahead = Math.min(settings.prefetch, Math.ceil(lane.claimed * Math.min(10, ahead / lasted)))
@@ -66,7 +66,6 @@ export const make = (
         lane.more = true
         return 0
       }
-      lane.claimedAt = now
       const rows = yield* storage.claim({
         names,
         queues: lane.queues,
@@ -81,6 +80,7 @@ export const make = (
       }
       lane.more = rows.length === limit
       lane.claimed = rows.length
+      lane.arrivedAt = yield* Monotonic.now
       for (const row of rows) {
         const handler = handlers.get(row.name)
         if (handler !== undefined) deadlines.watch(holds.accept(lane, row, handler, now + settings.lease))
@@ -90,7 +90,7 @@ export const make = (
 
   /** Jobs turned slow: what was claimed ahead while they were quick should not wait here while others are idle. */
   const giveBack = (lane: Lane, now: number) => {
-    if (lane.buffer.length <= lane.limit || now - lane.claimedAt <= slow) return
+    if (lane.buffer.length <= lane.limit || now - lane.arrivedAt <= slow) return
     lane.ahead = 0
     for (const entry of lane.buffer.slice(lane.limit)) holds.interrupt(entry, "shutdown")
   }
@@ -120,6 +120,7 @@ export const make = (
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
     if (asked.length > 0 && holds.byId.size === 0) woken = true
     const looked = yield* Monotonic.now
+    lookedAt ??= looked
     // what is known to be due is claimed in order with the rest; a hint is of a job that waits already, most of the time
     let promoted = looked >= nextDue ? yield* promote : undefined
     for (const lane of holds.lanes) giveBack(lane, looked)
@@ -133,7 +134,9 @@ export const make = (
       poll = settings.pollInterval
       signals.work.raise()
     }
-    if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
+    // with more at hand than was taken there is no hurry, and the claim of more would wait for it
+    const backlog = claimed > 0 && holds.lanes.some((lane) => lane.more)
+    if (promoted === undefined && ((woken && !backlog) || looked - lookedAt >= settings.pollInterval)) {
       promoted = yield* promote
       if (promoted > 0) return
     }

@@ -36,9 +36,9 @@ export interface Lane {
   ahead: number
   /** The last claim brought all that was asked for. */
   more: boolean
-  /** Of the last claim: how many jobs it brought, and when it was sent. */
+  /** Of the last claim: how many jobs it brought, and when. */
   claimed: number
-  claimedAt: number
+  arrivedAt: number
 }
 
 /** What the loops of one worker share. */
@@ -89,7 +89,7 @@ const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): Re
     ahead: 0,
     more: true,
     claimed: 0,
-    claimedAt: 0
+    arrivedAt: 0
   })
   return [lane(concurrency), ...Array.from(queues, ([queue, limit]) => lane(limit, queue))]
 }

@@ -37,7 +37,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
 
   const answered = (outcomes: ReadonlyArray<Outcome>, accepted: ReadonlyArray<boolean>) =>
     Effect.gen(function* () {
-      const counts = new Map<string, { readonly job: string; readonly to: string; count: number }>()
+      const counts = new Map<string, Map<Outcome["to"], number>>()
       let again = false
       for (const [i, outcome] of outcomes.entries()) {
         const entry = holderOf(outcome)
@@ -52,14 +52,13 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
         holds.recorded++
         if (outcome.to === "fail") yield* tellFailed(entry, outcome.failure)
         if (outcome.to === "retry" || outcome.to === "snooze") again = true
-        const key = `${entry.row.name} ${outcome.to}`
-        const known = counts.get(key)
-        if (known === undefined) counts.set(key, { job: entry.row.name, to: outcome.to, count: 1 })
-        else known.count++
+        const known = counts.get(entry.row.name)
+        if (known === undefined) counts.set(entry.row.name, new Map([[outcome.to, 1]]))
+        else known.set(outcome.to, (known.get(outcome.to) ?? 0) + 1)
       }
       // a retried job may be due before the fetcher looks again by itself
       if (again) holds.signals.fetch.raise()
-      for (const { count, job, to } of counts.values()) metrics.unsafeSettled(job, to, count)
+      for (const [job, ends] of counts) for (const [to, count] of ends) metrics.unsafeSettled(job, to, count)
     })
 
   const settle = (outcomes: ReadonlyArray<Outcome>) =>

@@ -1,9 +1,7 @@
-import type * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import type { ClaimedJob, ClaimRequest, Service } from "../../JobStorage.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
-import * as Packed from "./packed.js"
 import { qualified, whole } from "./db.js"
 import type { Big } from "./row.js"
 import { byClaimOrder, claimedColumns } from "./row.js"
@@ -64,7 +62,7 @@ const claimMysql = (db: Db, request: ClaimRequest) =>
         ...(except.length === 0 ? [] : [sql`NOT (${db.among("queue", except)})`])
       ])
       const rows =
-        yield* sql<ClaimedJob>`SELECT ${sql.literal(claimedColumns("payload"))} FROM ${db.jobsBy("dbjobq_jobs_ready")}
+        yield* sql<ClaimedJob>`SELECT ${sql.literal(claimedColumns(db.dialect))} FROM ${db.jobsBy("dbjobq_jobs_ready")}
 WHERE ${where} ORDER BY ready_priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`
       if (rows.length === 0) return []
       const now = yield* db.now
@@ -80,31 +78,28 @@ WHERE ${db.among(
     })
   )
 
-const listed = (db: Db, update: Statement.Fragment) =>
-  db.sql<ClaimedJob>`${update} RETURNING ${db.sql.literal(claimedColumns("payload"))}`
-
 /** Walks the ready index only, so its cost does not grow with finished or scheduled rows. */
 export const claim = (db: Db): Service["claim"] => {
   if (db.dialect === "mysql") {
     return (request) => (nothing(request) ? Effect.succeed([]) : db.run("claim", claimMysql(db, request)))
   }
+  const columns = db.sql.literal(claimedColumns(db.dialect))
   const candidates = db.dialect === "pg" ? candidatesPg : candidatesSqlite
-  const returning = db.dialect === "pg" ? Packed.returning : listed
   return (request) =>
     nothing(request)
       ? Effect.succeed([])
       : db
           .run(
             "claim",
-            Effect.flatMap(db.now, (now) =>
-              returning(
-                db,
-                db.sql`UPDATE ${db.jobs} SET
+            Effect.flatMap(
+              db.now,
+              (now) =>
+                db.sql<ClaimedJob>`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
   lease_until = ${now} + ${db.cast(whole(request.lease), "bigint")}, started_at = ${now},
   progress = NULL, progress_message = NULL
-WHERE ${db.idIn(candidates(db, request))}`
-              )
+WHERE ${db.idIn(candidates(db, request))}
+RETURNING ${columns}`
             )
           )
           .pipe(Effect.map((rows) => [...rows].sort(byClaimOrder)))

@@ -13,6 +13,7 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
+import { affected } from "./affected.js"
 import * as AfterCommit from "./afterCommit.js"
 import * as Deadline from "./deadline.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
@@ -250,7 +251,7 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
   const tell = (wakeup: Wakeup) => Effect.flatMap(isOpen, (inside) => tellAfterCommit(wakeup, inside))
   const tellingMysql: Db["telling"] = (wakeup, _columns, statement) =>
     Effect.flatMap(sql`${statement}`.raw, (answer) =>
-      Effect.as(Mysql.affectedRows(answer) > 0 ? tell(wakeup) : Effect.void, [])
+      Effect.as(affected(answer) !== 0 ? tell(wakeup) : Effect.void, [])
     )
   const jobs = table("dbjobq_jobs")
   return {

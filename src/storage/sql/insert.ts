@@ -25,22 +25,21 @@ const selected = `v.id, v.name, v.queue,
   v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent,
   v.schedule_id, v.slot, n.t`
 
-const valuesOf = (db: Db, jobs: ReadonlyArray<NewJob>) =>
-  values(db, {
-    id: { type: "text", values: jobs.map((job) => job.id) },
-    name: { type: "text", values: jobs.map((job) => job.name) },
-    queue: { type: "text", values: jobs.map((job) => job.queue) },
-    priority: { type: "integer", values: jobs.map((job) => job.priority) },
-    payload: { type: "text", values: jobs.map((job) => job.payload) },
-    run_at: { type: "bigint", values: jobs.map(runAtOf) },
-    delay: { type: "bigint", values: jobs.map(delayOf) },
-    max_attempts: { type: "integer", values: jobs.map((job) => job.maxAttempts) },
-    unique_key: { type: "text", values: jobs.map((job) => job.uniqueKey) },
-    tags: { type: "text", values: jobs.map((job) => JSON.stringify(job.tags)) },
-    traceparent: { type: "text", values: jobs.map((job) => job.traceparent) },
-    schedule_id: { type: "text", values: jobs.map((job) => job.scheduleId) },
-    slot: { type: "bigint", values: jobs.map((job) => job.slot) }
-  })
+const inserted: Parameters<typeof values<NewJob>>[2] = {
+  id: { type: "text", of: (job) => job.id },
+  name: { type: "text", of: (job) => job.name },
+  queue: { type: "text", of: (job) => job.queue },
+  priority: { type: "integer", of: (job) => job.priority },
+  payload: { type: "text", of: (job) => job.payload },
+  run_at: { type: "bigint", of: runAtOf },
+  delay: { type: "bigint", of: delayOf },
+  max_attempts: { type: "integer", of: (job) => job.maxAttempts },
+  unique_key: { type: "text", of: (job) => job.uniqueKey },
+  tags: { type: "text", of: (job) => (job.tags.length === 0 ? "[]" : JSON.stringify(job.tags)) },
+  traceparent: { type: "text", of: (job) => job.traceparent },
+  schedule_id: { type: "text", of: (job) => job.scheduleId },
+  slot: { type: "bigint", of: (job) => job.slot }
+}
 
 const tuple = (job: NewJob) => [
   job.id,
@@ -126,7 +125,7 @@ const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment)
         "id",
         db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
   SELECT ${db.sql.literal(selected)}
-  FROM ${valuesOf(db, jobs)}, (SELECT ${now} AS t) AS n
+  FROM ${values(db, jobs, inserted)}, (SELECT ${now} AS t) AS n
   WHERE true
   ON CONFLICT DO NOTHING`
       )

@@ -13,12 +13,6 @@ export const now = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) 
 
 export const casts = { bigint: "SIGNED", integer: "SIGNED", text: "CHAR" } as const
 
-/** Of a statement's raw answer. */
-export const affectedRows = (answer: unknown): number => {
-  const count: unknown = typeof answer === "object" && answer !== null ? Reflect.get(answer, "affectedRows") : undefined
-  return typeof count === "number" ? count : 0
-}
-
 const types = {
   text: `longtext ${binary}`,
   key: `varchar(1000) ${binary}`,

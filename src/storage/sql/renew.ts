@@ -5,7 +5,8 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
-import { byId, distinct } from "./values.js"
+import { distinct } from "./distinct.js"
+import { byId } from "./values.js"
 
 const key = (id: string, token: Big): string => `${token} ${id}`
 
@@ -33,11 +34,7 @@ WHERE token = v.held AND owner IS NOT NULL`
 
 const update = (db: Db, holds: ReadonlyArray<Hold>, lease: number) =>
   Effect.flatMap(db.now, (now) => {
-    const renewed = byId(
-      db,
-      holds.map((hold) => hold.id),
-      { held: { type: "bigint", values: holds.map((hold) => hold.token) } }
-    )
+    const renewed = byId(db, holds, { held: { type: "bigint", of: (hold) => hold.token } })
     return db.sql<Renewed>`UPDATE ${db.jobs}
 SET lease_until = ${now} + ${db.cast(whole(lease), "bigint")}
 FROM ${renewed.from}

@@ -4,12 +4,14 @@ import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import { leadsTo } from "../../internal/transitions.js"
 import type { Outcome, Service, State } from "../../JobStorage.js"
+import { affected } from "./affected.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
-import { type ById, byId, distinct } from "./values.js"
+import { distinct } from "./distinct.js"
+import { type ById, byId } from "./values.js"
 
 const delayOf = (outcome: Outcome): number =>
   outcome.to === "retry" || outcome.to === "snooze" ? whole(outcome.delay) : 0
@@ -54,7 +56,10 @@ interface Settled {
   readonly token: Big
 }
 
-/** Answers with all of the chunk or with none: when any was refused, what the rows say now tells which. */
+/** When any was refused, what the rows say now tells which. */
+const allOrNone = (outcomes: ReadonlyArray<Outcome>, answer: unknown): ReadonlyArray<Outcome> =>
+  affected(answer) === outcomes.length ? outcomes : []
+
 const updateMysql = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
   const { sql } = db
   return Effect.gen(function* () {
@@ -66,9 +71,8 @@ const updateMysql = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
     )} STRAIGHT_JOIN ${db.jobs} ON id = v.k JOIN (SELECT ${now} AS t) AS n
 SET ${sql.literal(assignments((column) => `v.${column}`))}
 WHERE token = v.held AND owner IS NOT NULL`.raw
-    const changed = Mysql.affectedRows(answer)
-    if (changed > 0 && !endsAll(outcomes)) yield* db.tell("jobs")
-    return changed === outcomes.length ? outcomes : []
+    if (affected(answer) !== 0 && !endsAll(outcomes)) yield* db.tell("jobs")
+    return allOrNone(outcomes, answer)
   })
 }
 
@@ -77,16 +81,12 @@ WHERE token = v.held AND owner IS NOT NULL`.raw
  * primary key, which makes the cost grow with the rows in flight.
  */
 const statement = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
-  const settled = byId(
-    db,
-    outcomes.map((outcome) => outcome.id),
-    {
-      held: { type: "bigint", values: outcomes.map((outcome) => outcome.token) },
-      kind: { type: "text", values: outcomes.map((outcome) => outcome.to) },
-      delay: { type: "bigint", values: outcomes.map(delayOf) },
-      body: { type: "text", values: outcomes.map(bodyOf) }
-    }
-  )
+  const settled = byId(db, outcomes, {
+    held: { type: "bigint", of: (outcome) => outcome.token },
+    kind: { type: "text", of: (outcome) => outcome.to },
+    delay: { type: "bigint", of: delayOf },
+    body: { type: "text", of: bodyOf }
+  })
   return Effect.map(
     db.now,
     (now) => db.sql`UPDATE ${db.jobs} SET ${db.sql.literal(assignments(settled.of))}
@@ -121,24 +121,16 @@ const update = (
   return Effect.flatMap(statement(db, outcomes), (changing) => {
     // a wake-up for what comes back only: jobs that end are the many
     if (!endsAll(outcomes)) return db.telling<Settled>("jobs", "id, token", changing)
-    return db.dialect === "pg" ? endPg(db, outcomes, changing) : db.sql<Settled>`${changing} RETURNING id, token`
+    return db.dialect === "pg"
+      ? endPg(db, outcomes, changing)
+      : Effect.map(db.sql`${changing}`.raw, (answer) => allOrNone(outcomes, answer))
   })
 }
 
 const sizeOf = (outcome: Outcome): number => 200 + 3 * (bodyOf(outcome)?.length ?? 0)
 
-const updateAll = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
-  Effect.map(
-    Effect.forEach(
-      db.dialect === "mysql" ? Mysql.chunks(Mysql.inOrder(outcomes), 1_000, sizeOf) : distinct(outcomes),
-      (part) => update(db, part)
-    ),
-    (parts) => parts.flat()
-  )
-
 /** Of several outcomes for one hold the first is sent; the others are judged as repeats. */
 const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcome> => {
-  if (new Set(outcomes.map((outcome) => outcome.id)).size === outcomes.length) return outcomes
   const first = new Map<string, Outcome>()
   for (const outcome of outcomes) {
     const hold = key(outcome.id, outcome.token)
@@ -147,14 +139,21 @@ const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcom
   return [...first.values()]
 }
 
+const partsOf = (db: Db, outcomes: ReadonlyArray<Outcome>): ReadonlyArray<ReadonlyArray<Outcome>> => {
+  const parts = distinct(outcomes)
+  const sent = parts.length === 1 ? outcomes : firstOfEachHold(outcomes)
+  if (db.dialect === "mysql") return Mysql.chunks(Mysql.inOrder(sent), 1_000, sizeOf)
+  return sent.length === outcomes.length ? parts : distinct(sent)
+}
+
 const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
   Effect.gen(function* () {
-    const sent = firstOfEachHold(outcomes)
-    const rows = yield* updateAll(db, sent)
+    const parts = partsOf(db, outcomes)
+    const rows = (yield* Effect.forEach(parts, (part) => update(db, part))).flat()
     // the usual case: each hold once, and all of them good
     if (rows.length === outcomes.length) return outcomes.map(() => true)
     const applied = new Set(rows.map((row) => key(row.id, row.token)))
-    const accepted = new Set(sent.filter((outcome) => applied.has(key(outcome.id, outcome.token))))
+    const accepted = new Set(parts.flat().filter((outcome) => applied.has(key(outcome.id, outcome.token))))
     const open = outcomes.filter((outcome) => !accepted.has(outcome))
     const found = yield* db.sql<{ readonly id: string; readonly token: Big; readonly state: State }>`SELECT
   id, token, state FROM ${db.jobs} WHERE ${db.ids(open.map((outcome) => outcome.id))} ${db.latest}`
