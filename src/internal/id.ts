@@ -1,5 +1,5 @@
 /** UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids sort in enqueue order. */
-import { createHash, randomBytes } from "node:crypto"
+import { createHash, randomUUID } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
@@ -11,8 +11,8 @@ const hex = (value: number, digits: number): string => value.toString(16).padSta
  */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    const random = randomBytes(8)
-    const tail = `${hex(0x8000 | (random.readUInt16BE(0) & 0x3fff), 4)}-${random.toString("hex", 2)}`
+    // the last two groups of a version 4 id are what is wanted here: the variant, then 62 random bits
+    const tail = randomUUID().slice(19)
     return Array.from({ length: count }, (_, i) => {
       // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
       const at = hex(now + (i >>> 12), 12)

@@ -1,31 +1,31 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import type * as Statement from "@effect/sql/Statement"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
 import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import type { Db } from "./db.js"
-import { whole } from "./db.js"
+import { qualified, whole } from "./db.js"
 import { isUniqueViolation } from "./isTransient.js"
 import * as Mysql from "./mysql.js"
-import { active } from "./row.js"
+import { active, inserted } from "./row.js"
 import { values } from "./values.js"
 
 const chunkSize = 1000
 
-const columns =
-  "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, schedule_id, slot, enqueued_at"
-
 const delayOf = (job: NewJob): number | null => ("delay" in job.due ? whole(job.due.delay) : null)
 
 const runAtOf = (job: NewJob): number | null => ("runAt" in job.due ? Math.ceil(job.due.runAt) : null)
+
+const tagsOf = (job: NewJob): string => (job.tags.length === 0 ? "[]" : JSON.stringify(job.tags))
 
 const selected = `v.id, v.name, v.queue,
   CASE WHEN coalesce(v.run_at, n.t + v.delay) <= n.t THEN 'pending' ELSE 'scheduled' END,
   v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent,
   v.schedule_id, v.slot, n.t`
 
-const inserted: Parameters<typeof values<NewJob>>[2] = {
+const columns: Parameters<typeof values<NewJob>>[2] = {
   id: { type: "text", of: (job) => job.id },
   name: { type: "text", of: (job) => job.name },
   queue: { type: "text", of: (job) => job.queue },
@@ -35,7 +35,7 @@ const inserted: Parameters<typeof values<NewJob>>[2] = {
   delay: { type: "bigint", of: delayOf },
   max_attempts: { type: "integer", of: (job) => job.maxAttempts },
   unique_key: { type: "text", of: (job) => job.uniqueKey },
-  tags: { type: "text", of: (job) => (job.tags.length === 0 ? "[]" : JSON.stringify(job.tags)) },
+  tags: { type: "text", of: tagsOf },
   traceparent: { type: "text", of: (job) => job.traceparent },
   schedule_id: { type: "text", of: (job) => job.scheduleId },
   slot: { type: "bigint", of: (job) => job.slot }
@@ -51,7 +51,7 @@ const tuple = (job: NewJob) => [
   delayOf(job),
   job.maxAttempts,
   job.uniqueKey,
-  JSON.stringify(job.tags),
+  tagsOf(job),
   job.traceparent,
   job.scheduleId,
   job.slot
@@ -101,7 +101,7 @@ const insertMysql = (
   Effect.gen(function* () {
     let open = distinct(jobs)
     for (let round = 0; round < 5 && open.length > 0; round++) {
-      const statement = db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+      const statement = db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
   SELECT ${db.sql.literal(selected)} FROM ${valuesMysql(db, open)}, (SELECT ${now} AS t) AS n`
       const done = yield* db.telling("jobs", "id", statement).pipe(
         Effect.as(true),
@@ -117,18 +117,48 @@ const insertMysql = (
     return []
   })
 
-const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) =>
-  db.dialect === "mysql"
-    ? insertMysql(db, jobs, now)
-    : db.telling<{ readonly id: string }>(
-        "jobs",
-        "id",
-        db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(columns)})
+type Created = Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError>
+
+/** By a function that keeps its plan: to plan the statement each time takes longer than to run it. */
+const insertOnePg = (db: Db, job: NewJob, now: Statement.Fragment): Created =>
+  Effect.map(
+    db.sql<{ readonly created: boolean }>`SELECT ${db.sql.literal(qualified("dbjobq_insert", db.schema))}(
+  ${db.channel}, ${now}, ${job.id}, ${job.name}, ${job.queue}, ${job.priority}, ${job.payload}, ${runAtOf(job)},
+  ${delayOf(job)}, ${job.maxAttempts}, ${job.uniqueKey}, ${tagsOf(job)}, ${job.traceparent}, ${job.scheduleId},
+  ${job.slot}) AS created`,
+    ([answer]) => (answer?.created === true ? [job] : [])
+  )
+
+/** In SQLite the clock is Effect's, so all is known beforehand. */
+const insertOneSqlite = (db: Db, job: NewJob): Created =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const due = runAtOf(job) ?? now + (delayOf(job) ?? 0)
+    return db.telling<{ readonly id: string }>(
+      "jobs",
+      "id",
+      db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)}) VALUES (
+  ${job.id}, ${job.name}, ${job.queue}, ${due <= now ? "pending" : "scheduled"}, ${job.priority}, ${job.payload}, ${due},
+  ${job.maxAttempts}, ${job.uniqueKey}, ${tagsOf(job)}, ${job.traceparent}, ${job.scheduleId}, ${job.slot}, ${now})
+  ON CONFLICT DO NOTHING`
+    )
+  })
+
+const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment): Created => {
+  if (db.dialect === "mysql") return insertMysql(db, jobs, now)
+  const [only, second] = jobs
+  if (only !== undefined && second === undefined) {
+    return db.dialect === "pg" ? insertOnePg(db, only, now) : insertOneSqlite(db, only)
+  }
+  return db.telling(
+    "jobs",
+    "id",
+    db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
   SELECT ${db.sql.literal(selected)}
-  FROM ${values(db, jobs, inserted)}, (SELECT ${now} AS t) AS n
+  FROM ${values(db, jobs, columns)}, (SELECT ${now} AS t) AS n
   WHERE true
   ON CONFLICT DO NOTHING`
-      )
+  )
+}
 
 const key = (name: string, uniqueKey: string): string => `${name}\n${uniqueKey}`
 

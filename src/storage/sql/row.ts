@@ -69,6 +69,10 @@ export const decode = (row: RawRow): JobRow => ({
   finishedAt: nullable(row.finished_at)
 })
 
+/** The columns that an insert gives; the others have defaults. */
+export const inserted =
+  "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, schedule_id, slot, enqueued_at"
+
 /** The columns of a `ClaimedJob` under its own names, so that what the driver makes of a row is one. */
 export const claimedColumns = (dialect: Dialect): string => {
   // pg gives bigint as text, and epoch milliseconds fit a double
