@@ -1,9 +1,30 @@
 /** UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, then random bits, so that ids sort in enqueue order. */
-import { createHash, randomBytes } from "node:crypto"
+import { createHash, randomFillSync } from "node:crypto"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
+
+// a draw from the system costs as much as many ids, so it is for 512 of them
+const drawn = Buffer.allocUnsafe(8 * 512)
+let used = drawn.length
+
+/** The last two groups: the variant and 62 random bits. */
+const randomTail = (): string => {
+  if (used === drawn.length) {
+    randomFillSync(drawn)
+    used = 0
+  }
+  const from = used
+  used += 8
+  return `${hex(0x8000 | (drawn.readUInt16BE(from) & 0x3fff), 4)}-${drawn.toString("hex", from + 2, used)}`
+}
+
+const idAt = (now: number, i: number, tail: string): string => {
+  // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
+  const at = hex(now + (i >>> 12), 12)
+  return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
+}
 
 /**
  * `count` ids of one millisecond, in ascending order: they differ by a counter, and from those of any other call by 62
@@ -11,17 +32,12 @@ const hex = (value: number, digits: number): string => value.toString(16).padSta
  */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    const random = randomBytes(8)
-    const tail = `${hex(0x8000 | (random.readUInt16BE(0) & 0x3fff), 4)}-${random.toString("hex", 2)}`
-    return Array.from({ length: count }, (_, i) => {
-      // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
-      const at = hex(now + (i >>> 12), 12)
-      return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
-    })
+    const tail = randomTail()
+    return Array.from({ length: count }, (_, i) => idAt(now, i, tail))
   })
 
 /** One id. */
-export const one: Effect.Effect<string> = Effect.map(make(1), ([id]) => id ?? "")
+export const one: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, (now) => idAt(now, 0, randomTail()))
 
 export interface SlotId {
   readonly id: string

@@ -17,7 +17,7 @@ export const atomicInsert = 10_000
  * for one that was there, 3 for an id of another name, or the id of the job that holds the unique key.
  */
 export const insertRuns = `
-local newIds, newPlaces = {}, {}
+local newPlaces = {}
 
 local function placesIn(key, name, queue)
   local noted = newPlaces[key]
@@ -44,17 +44,19 @@ local function insertRun(at, answered)
   local noted = placesIn(key, pending and name, queue)
   local prefix = pending and pendingMember(runAt, '') or ''
   local score = pending and lowFirst(tonumber(priority)) or runAtText
-  local added, jobs = 0, base .. 'job:'
+  local added, jobs, ids = 0, base .. 'job:', base .. 'ids'
 
   for n = first, first + (count - 1) * width, width do
     local id, uniqueKey = ARGV[n], width == 3 and ARGV[n + 2]
-    local known, answer = redis.call('HGET', jobs .. id, 'name'), 1
+    local answer, known = 1, nil
+    if redis.call('ZADD', ids, 'NX', '0', id) == 0 then known = redis.call('HGET', jobs .. id, 'name') end
     if known then
       answer = known == name and 2 or 3
     elseif uniqueKey then
       local field = uniqueField(name, uniqueKey)
       local holder = redis.call('HGET', base .. 'unique', field)
       if holder then
+        redis.call('ZREM', ids, id)
         answer = holder
       else
         redis.call('HSET', base .. 'unique', field, id)
@@ -65,8 +67,6 @@ local function insertRun(at, answered)
       row[size + 2] = ARGV[n + 1]
       redis.call('HSET', jobs .. id, unpack(row))
       added = added + 1
-      newIds[#newIds + 1] = '0'
-      newIds[#newIds + 1] = id
       noted[#noted + 1] = score
       noted[#noted + 1] = prefix .. id
     end
@@ -80,7 +80,6 @@ local function insertRun(at, answered)
 end
 
 local function closeRuns()
-  send('ZADD', base .. 'ids', newIds, 1000)
   for key, noted in pairs(newPlaces) do
     send('ZADD', key, noted, 1000)
     if noted.name and #noted > 0 then redis.call('SADD', base .. 'queues:' .. noted.name, noted.queue) end
