@@ -304,7 +304,8 @@ const dueOf = (options: {
       ? { runAt }
       : new InvalidOption({ field: "runAt", rule: "must be a valid Date or whole epoch milliseconds" })
   }
-  const delay = option.millis("delay", options.delay ?? 0)
+  if (options.delay === undefined) return { delay: 0 }
+  const delay = option.millis("delay", options.delay)
   return typeof delay === "number" ? { delay: Math.ceil(delay) } : delay
 }
 

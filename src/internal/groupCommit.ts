@@ -69,11 +69,11 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
     )
   }
 
-  const end = Effect.suspend(() => {
-    if (waiting.length > 0) return begin
+  const end = <A>(exit: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {
+    if (waiting.length > 0) return Effect.zipRight(begin, exit)
     writing = false
-    return Effect.void
-  })
+    return exit
+  }
 
   // who is there is asked and answered in one step: fibers may be made to pause between any two effects
   const grouped = (job: NewJob) =>
@@ -85,7 +85,12 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
       note()
       // a driver that never waits lets nobody else run, so they get a turn first
       return Effect.flatMap(Effect.yieldNow(), () => {
-        if (waiting.length === 0) return Effect.ensuring(restore(insert([job])), end)
+        if (waiting.length === 0) {
+          return Effect.matchCauseEffect(restore(insert([job])), {
+            onSuccess: (inserted) => end(Effect.succeed(inserted)),
+            onFailure: (cause) => end(Effect.failCause(cause))
+          })
+        }
         const answered = join(job)
         return Effect.zipRight(begin, restore(answered))
       })

@@ -5,23 +5,27 @@ import * as Effect from "effect/Effect"
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
 
+/** The last two groups, which are those of a version 4 id: the variant, then 62 random bits. */
+const randomTail = (): string => randomUUID().slice(19)
+
+const idAt = (now: number, i: number, tail: string): string => {
+  // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
+  const at = hex(now + (i >>> 12), 12)
+  return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
+}
+
 /**
  * `count` ids of one millisecond, in ascending order: they differ by a counter, and from those of any other call by 62
  * random bits, which they share. Not of Effect's Random, which may be seeded: a repeated seed must not repeat an id.
  */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    // the last two groups of a version 4 id are what is wanted here: the variant, then 62 random bits
-    const tail = randomUUID().slice(19)
-    return Array.from({ length: count }, (_, i) => {
-      // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
-      const at = hex(now + (i >>> 12), 12)
-      return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
-    })
+    const tail = randomTail()
+    return Array.from({ length: count }, (_, i) => idAt(now, i, tail))
   })
 
 /** One id. */
-export const one: Effect.Effect<string> = Effect.map(make(1), ([id]) => id ?? "")
+export const one: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, (now) => idAt(now, 0, randomTail()))
 
 export interface SlotId {
   readonly id: string

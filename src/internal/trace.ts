@@ -19,14 +19,14 @@ export const isTraced: Effect.Effect<boolean> = Effect.map(
 export const enqueuing =
   (name: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.flatMap(isTraced, (traced) =>
-      traced
-        ? Effect.withSpan(effect, `dbjobq enqueue ${name}`, {
+    Effect.withFiberRuntime(({ currentTracer }) =>
+      currentTracer === native
+        ? effect
+        : Effect.withSpan(effect, `dbjobq enqueue ${name}`, {
             kind: "producer",
             captureStackTrace: false,
             attributes: { "job.name": name }
           })
-        : effect
     )
 
 /** The caller's span as a `traceparent`, or null where there is none. */

@@ -3,7 +3,7 @@ import { refusal } from "../../internal/newJob.js"
 import type { Fire, Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { inBatches, optional } from "./db.js"
-import { insertJob, jobArgs, stride } from "./insert.js"
+import { insertRuns, runArgs } from "./insert.js"
 import * as Reply from "./reply.js"
 import { schedules } from "./scheduleRow.js"
 import * as Script from "./script.js"
@@ -12,16 +12,16 @@ import * as Script from "./script.js"
 const script = Script.make(
   "fire",
   "adds",
-  Script.jobs,
-  insertJob,
+  Script.places,
+  insertRuns,
   schedules,
   `
 local function isUnfinished(id)
   local state = id and redis.call('HGET', base .. 'job:' .. id, 'state')
-  return state and not finished[state]
+  return state == 'scheduled' or state == 'pending' or state == 'running'
 end
 
-local function fire(at)
+local function fire(at, till)
   local id, version, slot, nextSlot = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local missed, overlap, disable, count = tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6], tonumber(ARGV[at + 7])
   local key = scheduleKey(id)
@@ -31,22 +31,23 @@ local function fire(at)
   local overlaps = overlap == 'skip' and isUnfinished(v[4])
   local created, fired, last = 0, 0, nil
   if not overlaps then
-    for n = 0, count - 1 do
-      local job = at + 8 + n * ${stride}
-      local answer = insertJob(job)
+    local run = at + 9
+    local function answered(job, answer)
       if answer == 1 then created = created + 1 end
       if answer == 1 or answer == 2 then
         fired = fired + 1
-        last = job
+        last = ARGV[job]
       end
     end
+    while run < till do run = insertRun(run, answered) end
   end
   if last then
-    redis.call('HSET', key, 'lastJob', ARGV[last], 'lastFiredAt', now)
-    if ARGV[last + 11] == '' then
-      redis.call('HDEL', key, 'lastSlot')
+    redis.call('HSET', key, 'lastJob', last, 'lastFiredAt', now)
+    local lastSlot = redis.call('HGET', base .. 'job:' .. last, 'slot')
+    if lastSlot then
+      redis.call('HSET', key, 'lastSlot', lastSlot)
     else
-      redis.call('HSET', key, 'lastSlot', ARGV[last + 11])
+      redis.call('HDEL', key, 'lastSlot')
     end
   end
   local skipped = missed + count - fired
@@ -66,28 +67,33 @@ end
 
 local answers, at, changed = {}, 2, false
 while at <= #ARGV do
-  local answer = fire(at)
+  local till = at + 9 + ARGV[at + 8]
+  local answer = fire(at, till)
   changed = changed or answer >= 0
   answers[#answers + 1] = answer
-  at = at + 8 + ARGV[at + 7] * ${stride}
+  at = till
 end
-close()
+closeRuns()
 if changed then tellSchedules() end
 return answers
 `
 )
 
-const args = (fire: Fire): ReadonlyArray<string | number> => [
-  fire.schedule,
-  fire.version,
-  fire.slot,
-  fire.next ?? "",
-  fire.skipped,
-  fire.overlap,
-  optional(fire.disable),
-  fire.jobs.length,
-  ...fire.jobs.flatMap(jobArgs)
-]
+const args = (fire: Fire): ReadonlyArray<string | number> => {
+  const runs = runArgs(fire.jobs)
+  return [
+    fire.schedule,
+    fire.version,
+    fire.slot,
+    fire.next ?? "",
+    fire.skipped,
+    fire.overlap,
+    optional(fire.disable),
+    fire.jobs.length,
+    runs.length,
+    ...runs
+  ]
+}
 
 export const fire =
   (db: Db): Service["fire"] =>

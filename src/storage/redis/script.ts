@@ -35,16 +35,11 @@ export const make = (operation: string, kind: Kind, ...parts: ReadonlyArray<stri
 
 /**
  * Where a job stands besides its hash: `ids` (all, by id), one sorted set for each state but `pending`, and for that one
- * sorted set for each queue and name, which `queues:<name>` lists while it is not empty.
+ * sorted set for each queue and name, which `queues:<name>` lists while it is not empty. Every script that adds or moves
+ * a job ends by `tell`, or by `close` where it moved some.
  */
-export const jobs = `
-local finished = { completed = true, failed = true, cancelled = true }
+export const places = `
 local tallies, woken, soonest = {}, false, nil
-
-local function push(list, field, value)
-  list[#list + 1] = field
-  list[#list + 1] = value
-end
 
 local function tally(state, queue, by)
   local field = state .. ':' .. queue
@@ -65,6 +60,42 @@ local function pendingKey(queue, name) return base .. 'pending:' .. #queue .. ':
 local function pendingMember(runAt, id)
   if runAt < 0 then return string.format('0%016.0f', runAt + 8.64e15) .. id end
   return string.format('1%016.0f', runAt) .. id
+end
+
+-- text, for Redis would print each number anew
+local function lowFirst(priority) return string.format('%.0f', -priority) end
+
+local function wake(state, runAt)
+  if state == 'pending' then woken = true end
+  if state == 'scheduled' and (not soonest or runAt < soonest) then soonest = runAt end
+end
+
+local function send(command, key, list, size)
+  for from = 1, #list, size do redis.call(command, key, unpack(list, from, math.min(from + size - 1, #list))) end
+end
+
+-- Workers hear of what is pending now, and of a job that is due later but before all others, or they would sleep past it.
+local function tell()
+  for field, by in pairs(tallies) do
+    if by ~= 0 and redis.call('HINCRBY', base .. 'counts', field, by) <= 0 then
+      redis.call('HDEL', base .. 'counts', field)
+    end
+  end
+  if soonest and not woken then
+    local first = redis.call('ZRANGE', base .. 'scheduled', 0, 0, 'WITHSCORES')
+    woken = first[2] ~= nil and tonumber(first[2]) >= soonest
+  end
+  if woken then redis.call('PUBLISH', base .. 'wakeups', 'jobs') end
+end
+`
+
+/** Keeps a job's hash and its places in step. */
+export const jobs = `${places}
+local finished = { completed = true, failed = true, cancelled = true }
+
+local function push(list, field, value)
+  list[#list + 1] = field
+  list[#list + 1] = value
 end
 
 local function load(id)
@@ -91,17 +122,6 @@ local function place(key, member, score)
   noted.scores[member] = score
 end
 
--- text, for Redis would print each number anew
-local lowFirsts = {}
-local function lowFirst(priority)
-  local text = lowFirsts[priority]
-  if not text then
-    text = string.format('%.0f', -priority)
-    lowFirsts[priority] = text
-  end
-  return text
-end
-
 local function seat(id, job, score)
   if job.state == 'pending' then
     local key = pendingKey(job.queue, job.name)
@@ -116,8 +136,7 @@ end
 local function enter(id, job, at)
   tally(job.state, job.queue, 1)
   seat(id, job, at or job.runAt)
-  if job.state == 'pending' then woken = true end
-  if job.state == 'scheduled' and (not soonest or job.runAt < soonest) then soonest = job.runAt end
+  wake(job.state, job.runAt)
 end
 
 local function leave(id, job)
@@ -127,10 +146,6 @@ end
 
 local function forgetIfEmpty(key, set)
   if redis.call('EXISTS', key) == 0 then redis.call('SREM', base .. 'queues:' .. set.name, set.queue) end
-end
-
-local function send(command, key, list, size)
-  for from = 1, #list, size do redis.call(command, key, unpack(list, from, math.min(from + size - 1, #list))) end
 end
 
 local function writePlaces()
@@ -172,19 +187,8 @@ local function drop(id, job)
   place(base .. 'ids', id, false)
 end
 
--- Every script that moved a job ends with this. Workers hear of what is pending now, and of a job that is due later but
--- before all others, or they would sleep past it.
 local function close()
   writePlaces()
-  for field, by in pairs(tallies) do
-    if by ~= 0 and redis.call('HINCRBY', base .. 'counts', field, by) <= 0 then
-      redis.call('HDEL', base .. 'counts', field)
-    end
-  end
-  if soonest and not woken then
-    local first = redis.call('ZRANGE', base .. 'scheduled', 0, 0, 'WITHSCORES')
-    woken = first[2] ~= nil and tonumber(first[2]) >= soonest
-  end
-  if woken then redis.call('PUBLISH', base .. 'wakeups', 'jobs') end
+  tell()
 end
 `
