@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Job, JobError, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
 import {
+  Context,
   Deferred,
   Effect,
   Exit,
@@ -140,6 +141,68 @@ describe("Worker", () => {
       yield* Deferred.await(cleaned)
       assert.strictEqual((yield* Fiber.join(joined))._tag, "JobCancelled")
       assert.strictEqual(yield* JobQueue.cancel(id), "cancelled")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a handler's scope closes with its exit, however the handler came by it, and stays closed", () =>
+    Effect.gen(function* () {
+      class Prefix extends Context.Tag("Prefix")<Prefix, string>() {}
+      const closed = yield* Ref.make<ReadonlyArray<string>>([])
+      const later = yield* Deferred.make<void>()
+      const closing = (name: string) =>
+        Effect.addFinalizer((exit) => Ref.update(closed, (all) => [...all, `${name} ${exit._tag}`]))
+      const Scoped = Job.make("Scoped", { payload: { way: Schema.String }, error: Schema.String, retry: { times: 0 } })
+      const live = Scoped.toLayer(({ way }) => {
+        switch (way) {
+          case "provided":
+            return Effect.flatMap(Prefix, closing).pipe(Effect.provideService(Prefix, way))
+          case "failed":
+            return Effect.zipRight(closing(way), Effect.fail("no"))
+          case "afterwards":
+            return Effect.asVoid(Effect.forkDaemon(Effect.zipRight(Deferred.await(later), closing(way))))
+          case "broken":
+            return Effect.asVoid(Effect.addFinalizer(() => Effect.die("a finalizer that throws")))
+          default:
+            return closing(way)
+        }
+      })
+      const worker = yield* Worker.make([Scoped]).pipe(Effect.provide(live))
+      const ids = yield* JobQueue.enqueueAll(
+        Scoped,
+        ["plain", "provided", "failed", "afterwards", "broken"].map((way) => ({ way }))
+      )
+      yield* worker.awaitIdle
+      assert.deepStrictEqual([...(yield* Ref.get(closed))].sort(), [
+        "failed Failure",
+        "plain Success",
+        "provided Success"
+      ])
+      yield* Deferred.succeed(later, undefined)
+      yield* Effect.yieldNow()
+      assert.include(yield* Ref.get(closed), "afterwards Success")
+      const states = yield* Effect.forEach(ids, (id) => Effect.map(row(id), ({ state }) => state))
+      assert.deepStrictEqual(states, ["completed", "completed", "failed", "completed", "failed"])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a handler logs with the worker's annotations and the job's own", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<Record<string, unknown>>>([])
+      const logger = Logger.make<unknown, void>(({ annotations }) => {
+        Effect.runSync(Ref.update(told, (all) => [...all, Object.fromEntries(annotations)]))
+      })
+      yield* Effect.gen(function* () {
+        const worker = yield* Worker.make([Send]).pipe(
+          Effect.provide(Send.toLayer(() => Effect.as(Effect.log("sent"), "done"))),
+          Effect.annotateLogs("service", "mailer")
+        )
+        const ids = yield* JobQueue.enqueueAll(Send, [{ to: "ada" }, { to: "bob" }])
+        yield* worker.awaitIdle
+        assert.deepStrictEqual(
+          yield* Ref.get(told),
+          ids.map((jobId) => ({ service: "mailer", job: "Send", jobId, attempt: 1 }))
+        )
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
     }).pipe(Effect.provide(services))
   )
 

@@ -153,6 +153,53 @@ export const storageContract = (
     )
 
     test(
+      "insert: unlike jobs in one write, each as it was given; of those refused nothing is left",
+      Effect.gen(function* () {
+        const { insert, job, name, queue, row, storage } = yield* kit
+        const jobs = [
+          job({ priority: 3, payload: `{"a":1}` }),
+          job({ priority: 3, payload: `{"a":2}` }),
+          job({ priority: 3, uniqueKey: "u" }),
+          job({ priority: 3, uniqueKey: "v", payload: `{"a":3}` }),
+          job({ queue: `${queue}-other`, tags: ["x", "y"] }),
+          job({ due: { delay: 60_000 }, traceparent: "00-1-2-01", maxAttempts: 9 }),
+          job({ due: { delay: 60_000 }, scheduleId: "s", slot: 5 })
+        ]
+        const refused = [job({ uniqueKey: "u" }), job({ uniqueKey: "v", tags: ["z"] })]
+        const answers = yield* insert(...jobs.slice(0, 4), ...refused, ...jobs.slice(4))
+        assert.deepStrictEqual(
+          answers.map(({ answer }) => answer),
+          [...jobs.slice(0, 4).map(() => "inserted"), "duplicate", "duplicate", ...jobs.slice(4).map(() => "inserted")]
+        )
+        for (const made of jobs) {
+          const found = yield* row(made.id)
+          for (const field of [
+            "priority",
+            "payload",
+            "uniqueKey",
+            "queue",
+            "traceparent",
+            "maxAttempts",
+            "slot"
+          ] as const) {
+            assert.deepStrictEqual(found[field], made[field], field)
+          }
+          assert.deepStrictEqual(found.tags, made.tags)
+          assert.strictEqual(found.state, "delay" in made.due && made.due.delay > 0 ? "scheduled" : "pending")
+        }
+        assert.deepStrictEqual(yield* storage.get(idsOf(refused)), [])
+        const listed = yield* storage.list({ filter: { names: [name] }, after: undefined, limit: 100 })
+        assert.sameMembers([...idsOf(listed)], [...idsOf(jobs)])
+        const counts = (yield* storage.counts).filter((count) => count.queue.startsWith(queue))
+        assert.sameDeepMembers(counts.slice(), [
+          { queue, state: "pending", count: 4 },
+          { queue, state: "scheduled", count: 2 },
+          { queue: `${queue}-other`, state: "pending", count: 1 }
+        ])
+      })
+    )
+
+    test(
       "insert: 5,000 rows in one write are all there",
       Effect.gen(function* () {
         const { jobs, name, queue, storage } = yield* kit
