@@ -185,6 +185,67 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("a handler's finalizers run while the fibers it forked are alive, and within its timeout", () =>
+    Effect.gen(function* () {
+      const written = yield* Ref.make<ReadonlyArray<number>>([])
+      const Flush = Job.make("Flush")
+      const Stuck = Job.make("Stuck", { timeout: "1 second", retry: { times: 0 } })
+      const flush = Flush.toLayer(() =>
+        Effect.gen(function* () {
+          const writer = yield* Effect.fork(Effect.delay(Ref.set(written, [1, 2, 3]), "1 second"))
+          yield* Effect.addFinalizer(() => Fiber.await(writer))
+        })
+      )
+      const stuck = Stuck.toLayer(() => Effect.asVoid(Effect.addFinalizer(() => Effect.sleep("5 seconds"))))
+      yield* Worker.make([Flush, Stuck]).pipe(Effect.provide(Layer.merge(flush, stuck)))
+      const flushed = yield* JobQueue.enqueue(Flush)
+      const late = yield* JobQueue.enqueue(Stuck)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* row(flushed)).state, "completed")
+      assert.deepStrictEqual(yield* Ref.get(written), [1, 2, 3])
+      const { failure, state } = yield* row(late)
+      assert.strictEqual(state, "failed")
+      assert.include(failure ?? "", "timeout")
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a fiber that a handler forked ends with it, whatever the worker's own forks do", () =>
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<void>()
+      const Forking = Job.make("Forking")
+      const live = Forking.toLayer(() =>
+        Effect.zipRight(
+          Effect.fork(Effect.onInterrupt(Effect.never, () => Deferred.succeed(ended, undefined))),
+          Effect.yieldNow()
+        )
+      )
+      const worker = yield* Worker.make([Forking]).pipe(Effect.provide(live), Effect.daemonChildren)
+      yield* JobQueue.enqueue(Forking)
+      yield* worker.awaitIdle
+      assert.isTrue(yield* Deferred.isDone(ended))
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("a job due later is seen while one lane has claimed and another is full", () =>
+    Effect.gen(function* () {
+      const Slow = Job.make("Slow", { queue: "slow" })
+      const Later = Job.make("Later")
+      const live = Layer.merge(
+        Slow.toLayer(() => Effect.never),
+        Later.toLayer(() => Effect.void)
+      )
+      const options = { queues: { slow: { concurrency: 1 } }, shutdownTimeout: 0 }
+      yield* Worker.make([Slow, Later], options).pipe(Effect.provide(live))
+      yield* JobQueue.enqueueAll(Slow, [{}, {}, {}])
+      yield* TestClock.adjust("1 second")
+      const [, later = ""] = yield* JobQueue.enqueueAll(Later, [{}, {}], (_, i) =>
+        i === 0 ? {} : { delay: "300 millis" }
+      )
+      yield* TestClock.adjust("400 millis")
+      assert.strictEqual((yield* row(later)).state, "completed")
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("a handler logs with the worker's annotations and the job's own", () =>
     Effect.gen(function* () {
       const told = yield* Ref.make<ReadonlyArray<Record<string, unknown>>>([])

@@ -245,16 +245,15 @@ export const make = <A, S, E, R, Current>({
   return (row, lent) => {
     const services = servicesOf(lent.current())
 
-    const run = (value: A): Effect.Effect<S, E | Halt, R> => {
-      const handled = Effect.suspend(() => handle(value))
-      return transactional === undefined
-        ? handled
-        : // what it acquired is released before the commit
-          committed(
-            lent,
-            Effect.onExit(handled, (exit) => services.close(exit))
-          )
-    }
+    // while the fibers that the handler has forked are alive, and before a commit
+    const run = (value: A): Effect.Effect<S, E | Halt, R> =>
+      committed(
+        lent,
+        Effect.onExit(
+          Effect.suspend(() => handle(value)),
+          (exit) => services.close(exit)
+        )
+      )
 
     const concluded = (exit: Exit.Exit<S, E | Halt>): Effect.Effect<Ended> =>
       Effect.matchCauseEffect(

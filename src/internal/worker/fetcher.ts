@@ -38,7 +38,7 @@ export const make = (
   const told = storage.capabilities.wakeups === "exact"
   let poll = settings.pollInterval
   let woken = true
-  let lookedAt: number | undefined
+  let lookedAt = 0
   /** When the next scheduled job is due, as far as this worker knows. */
   let nextDue = Number.POSITIVE_INFINITY
   let waiters: Array<Deferred.Deferred<void>> = []
@@ -120,7 +120,6 @@ export const make = (
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
     if (asked.length > 0 && holds.byId.size === 0) woken = true
     const looked = yield* Monotonic.now
-    lookedAt ??= looked
     // what is known to be due is claimed in order with the rest; a hint is of a job that waits already, most of the time
     let promoted = looked >= nextDue ? yield* promote : undefined
     for (const lane of holds.lanes) giveBack(lane, looked)
@@ -134,9 +133,7 @@ export const make = (
       poll = settings.pollInterval
       signals.work.raise()
     }
-    // with more at hand than was taken there is no hurry, and the claim of more would wait for it
-    const backlog = claimed > 0 && holds.lanes.some((lane) => lane.more)
-    if (promoted === undefined && ((woken && !backlog) || looked - lookedAt >= settings.pollInterval)) {
+    if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
       promoted = yield* promote
       if (promoted > 0) return
     }

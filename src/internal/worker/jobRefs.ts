@@ -3,13 +3,15 @@
  * job. They are written at once, as to change one after the other copies and compares all of them each time.
  */
 import type * as Context from "effect/Context"
-import type * as FiberId from "effect/FiberId"
+import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
 import type { ClaimedJob } from "../../JobStorage.js"
 
 export const make = (worker: FiberRefs.FiberRefs) => {
+  // what a fork changes is changed for all jobs at once
+  const { locals } = FiberRefs.forkAs(worker, FiberId.none)
   const inherited = FiberRefs.getOrDefault(worker, FiberRef.currentLogAnnotations)
   let name = ""
   let attempt = 0
@@ -26,7 +28,7 @@ export const make = (worker: FiberRefs.FiberRefs) => {
 
   return <R>(row: ClaimedJob, context: Context.Context<R>, fiberId: FiberId.Runtime): FiberRefs.FiberRefs =>
     FiberRefs.unsafeMake(
-      new Map(worker.locals)
+      new Map(locals)
         .set(FiberRef.currentContext, [[fiberId, context]])
         .set(FiberRef.currentLogAnnotations, [[fiberId, annotationsOf(row)]])
     )

@@ -127,6 +127,9 @@ const update = (
   })
 }
 
+/** Outcomes in one statement. */
+const most = 1_000
+
 const sizeOf = (outcome: Outcome): number => 200 + 3 * (bodyOf(outcome)?.length ?? 0)
 
 /** Of several outcomes for one hold the first is sent; the others are judged as repeats. */
@@ -140,10 +143,9 @@ const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcom
 }
 
 const partsOf = (db: Db, outcomes: ReadonlyArray<Outcome>): ReadonlyArray<ReadonlyArray<Outcome>> => {
-  const parts = distinct(outcomes)
-  const sent = parts.length === 1 ? outcomes : firstOfEachHold(outcomes)
-  if (db.dialect === "mysql") return Mysql.chunks(Mysql.inOrder(sent), 1_000, sizeOf)
-  return sent.length === outcomes.length ? parts : distinct(sent)
+  const sent = distinct(outcomes).length === 1 ? outcomes : firstOfEachHold(outcomes)
+  if (db.dialect === "mysql") return Mysql.chunks(Mysql.inOrder(sent), most, sizeOf)
+  return distinct(sent).flatMap((part) => Mysql.chunks(part, most, sizeOf))
 }
 
 const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
