@@ -265,10 +265,9 @@ export const make = <A, S, E, R, Current>({
       )
 
     const done = (exit: Exit.Exit<S, E | Halt>): void => {
+      // what asked for it before the handler ran: a decoding, or a transaction that did not begin
       if (services.opened) {
-        lent.conclude(
-          Effect.flatMap(Effect.exit(Effect.onExit(exit, () => services.close(exit))), (closed) => concluded(closed))
-        )
+        lent.conclude(Effect.flatMap(Effect.exit(Effect.onExit(exit, () => services.close(exit))), concluded))
         return
       }
       services.close(exit)

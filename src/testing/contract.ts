@@ -506,6 +506,33 @@ export const storageContract = (
     )
 
     test(
+      "settle: unlike outcomes in one write, each recorded with its own",
+      Effect.gen(function* () {
+        const { row, storage, take } = yield* kit
+        const [a, b, c, d, e] = [yield* take(), yield* take(), yield* take(), yield* take(), yield* take()]
+        const answers = yield* storage.settle([
+          { id: a.id, token: a.token, to: "complete", result: `"ä \\u0000 \\" 1"` },
+          { id: b.id, token: b.token, to: "complete", result: null },
+          { id: c.id, token: c.token, to: "fail", failure: `{"c":1}` },
+          { id: d.id, token: d.token, to: "retry", delay: 60_000, failure: `{"d":1}` },
+          { id: e.id, token: e.token + 1, to: "cancel" }
+        ])
+        assert.deepStrictEqual(answers, [true, true, true, true, false])
+        const rows = yield* Effect.forEach([a, b, c, d, e], ({ id }) => row(id))
+        assert.deepStrictEqual(
+          rows.map(({ failure, result, state }) => [state, result, failure]),
+          [
+            ["completed", `"ä \\u0000 \\" 1"`, null],
+            ["completed", null, null],
+            ["failed", null, `{"c":1}`],
+            ["scheduled", null, `{"d":1}`],
+            ["running", null, null]
+          ]
+        )
+      })
+    )
+
+    test(
       "settle: of two outcomes of one job, the one that still holds is accepted and the stale one is not",
       Effect.gen(function* () {
         const { claim, row, settle, storage, take } = yield* kit

@@ -53,6 +53,7 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
   return found
 }
 
+/** A fork copies and compares what refs it begins with; a job is given all of its own at once. */
 const noRefs = FiberRefs.unsafeMake(new Map())
 
 export const make = (

@@ -46,7 +46,7 @@ export interface Db {
   readonly cast: (value: number | string | null, type: "bigint" | "integer" | "text") => Statement.Fragment
   /** `column` is one of the list. */
   readonly among: (column: string, list: ReadonlyArray<string>) => Statement.Fragment
-  /** `id` is one of the list, which may be long: sent as one text, and no planner weighs its members one by one. */
+  /** `id` is one of those, many, that rows have: sent as one text, and no planner weighs its members one by one. */
   readonly ids: (list: ReadonlyArray<string>) => Statement.Fragment
   /** `id` is one of the query's rows; the query runs once and its locks are taken first. */
   readonly idIn: (query: Statement.Fragment) => Statement.Fragment
@@ -253,6 +253,11 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     Effect.flatMap(sql`${statement}`.raw, (answer) =>
       Effect.as(affected(answer) !== 0 ? tell(wakeup) : Effect.void, [])
     )
+  const among: Db["among"] = pg
+    ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`
+    : mysql
+      ? (column, list) => Mysql.among(sql, column, list)
+      : (column, list) => sql`${sql.literal(column)} IN (SELECT value FROM json_each(${JSON.stringify(list)}))`
   const jobs = table("dbjobq_jobs")
   return {
     sql,
@@ -272,16 +277,10 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     dueAt: sql.literal(mysql ? "due_at" : "run_at"),
     finishedState: sql.literal(mysql ? "finished_state" : "state"),
     cast,
-    among: pg
-      ? (column, list) => sql`${sql.literal(column)} = ANY(CAST(${list} AS text[]))`
-      : mysql
-        ? (column, list) => Mysql.among(sql, column, list)
-        : (column, list) => sql`${sql.literal(column)} IN (SELECT value FROM json_each(${JSON.stringify(list)}))`,
+    among,
     ids: pg
       ? (list) => sql`id = ANY(ARRAY(SELECT json_array_elements_text(CAST(${JSON.stringify(list)} AS json))))`
-      : mysql
-        ? (list) => Mysql.among(sql, "id", list)
-        : (list) => sql`id IN (SELECT value FROM json_each(${JSON.stringify(list)}))`,
+      : (list) => among("id", list),
     idIn: pg ? (query) => sql`id = ANY(ARRAY(${query}))` : (query) => sql`id IN (${query})`,
     tell,
     telling: pg ? tellingPg : mysql ? tellingMysql : tellingSqlite,

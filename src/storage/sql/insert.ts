@@ -10,7 +10,7 @@ import { qualified, whole } from "./db.js"
 import { isUniqueViolation } from "./isTransient.js"
 import * as Mysql from "./mysql.js"
 import { active, inserted } from "./row.js"
-import { values } from "./values.js"
+import { type Columns, values } from "./values.js"
 
 const chunkSize = 1000
 
@@ -25,7 +25,7 @@ const selected = `v.id, v.name, v.queue,
   v.priority, v.payload, coalesce(v.run_at, n.t + v.delay), v.max_attempts, v.unique_key, v.tags, v.traceparent,
   v.schedule_id, v.slot, n.t`
 
-const columns: Parameters<typeof values<NewJob>>[2] = {
+const columns: Columns<NewJob> = {
   id: { type: "text", of: (job) => job.id },
   name: { type: "text", of: (job) => job.name },
   queue: { type: "text", of: (job) => job.queue },

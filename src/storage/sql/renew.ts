@@ -5,7 +5,7 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
-import { distinct } from "./distinct.js"
+import { splitRepeats } from "./repeats.js"
 import { byId } from "./values.js"
 
 const key = (id: string, token: Big): string => `${token} ${id}`
@@ -53,7 +53,7 @@ export const renew =
             db.dialect === "mysql"
               ? renewMysql(db, holds, lease)
               : Effect.map(
-                  Effect.forEach(distinct(holds), (part) => update(db, part, lease)),
+                  Effect.forEach(splitRepeats(holds), (part) => update(db, part, lease)),
                   (parts) => parts.flat()
                 )
           )

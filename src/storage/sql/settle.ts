@@ -10,7 +10,7 @@ import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
-import { distinct } from "./distinct.js"
+import { splitRepeats } from "./repeats.js"
 import { type ById, byId } from "./values.js"
 
 const delayOf = (outcome: Outcome): number =>
@@ -143,9 +143,9 @@ const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcom
 }
 
 const partsOf = (db: Db, outcomes: ReadonlyArray<Outcome>): ReadonlyArray<ReadonlyArray<Outcome>> => {
-  const sent = distinct(outcomes).length === 1 ? outcomes : firstOfEachHold(outcomes)
-  if (db.dialect === "mysql") return Mysql.chunks(Mysql.inOrder(sent), most, sizeOf)
-  return distinct(sent).flatMap((part) => Mysql.chunks(part, most, sizeOf))
+  const parts = splitRepeats(outcomes)
+  const sent = parts.length === 1 ? parts : splitRepeats(firstOfEachHold(outcomes))
+  return sent.flatMap((part) => Mysql.chunks(db.dialect === "mysql" ? Mysql.inOrder(part) : part, most, sizeOf))
 }
 
 const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>

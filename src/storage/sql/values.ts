@@ -4,12 +4,12 @@ import type { Db } from "./db.js"
 
 type Value = number | string | null
 
-export interface Column<Item> {
+interface Column<Item> {
   readonly type: "bigint" | "integer" | "text"
   readonly of: (item: Item) => Value
 }
 
-interface Columns<Item> {
+export interface Columns<Item> {
   readonly [name: string]: Column<Item>
 }
 

@@ -1,5 +1,5 @@
 /** Items in parts in which no id comes twice: nearly always one. */
-export const distinct = <Item extends { readonly id: string }>(
+export const splitRepeats = <Item extends { readonly id: string }>(
   items: ReadonlyArray<Item>
 ): ReadonlyArray<ReadonlyArray<Item>> => {
   if (new Set(items.map(({ id }) => id)).size === items.length) return [items]
