@@ -1,6 +1,6 @@
 /**
  * The services of one attempt: those of the handler's layer, the job at hand, and a scope that is made when something
- * asks for it. Few handlers do, and to make and close one takes as long as to run a small job.
+ * asks for it: to make one takes as long as to run a small job.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"

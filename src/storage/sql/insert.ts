@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
 import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
+import { chunks } from "./chunks.js"
 import type { Db } from "./db.js"
 import { qualified, whole } from "./db.js"
 import { isUniqueViolation } from "./isTransient.js"
@@ -253,10 +254,10 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
 const sizeOf = (job: NewJob): number => 1_000 + 3 * job.payload.length
 
 const chunked = (db: Db, jobs: ReadonlyArray<NewJob>): ReadonlyArray<ReadonlyArray<NewJob>> => {
-  if (db.dialect === "mysql") return Mysql.chunks(jobs, chunkSize, sizeOf)
-  const chunks: Array<ReadonlyArray<NewJob>> = []
-  for (let at = 0; at < jobs.length; at += chunkSize) chunks.push(jobs.slice(at, at + chunkSize))
-  return chunks
+  if (db.dialect === "mysql") return chunks(jobs, chunkSize, sizeOf)
+  const parts: Array<ReadonlyArray<NewJob>> = []
+  for (let at = 0; at < jobs.length; at += chunkSize) parts.push(jobs.slice(at, at + chunkSize))
+  return parts
 }
 
 /** For a transaction that is open already. */

@@ -1,6 +1,7 @@
 /** What MySQL and MariaDB need beside the shared statements. Every text here is understood by both. */
 import type * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
+import { chunks } from "./chunks.js"
 
 /**
  * Compares byte by byte, trailing blanks included. The two servers have no such collation in common, so each reads the
@@ -70,29 +71,3 @@ export const split =
 /** In the order of their ids, in which every statement locks rows. */
 export const inOrder = <A extends { readonly id: string }>(items: ReadonlyArray<A>): ReadonlyArray<A> =>
   [...items].sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0))
-
-/** Bytes of one statement's values; well below the smallest `max_allowed_packet` accepted. */
-const packet = 1_048_576
-
-/** Splits by number and by size, as a statement must fit into one packet. A large item goes alone. */
-export const chunks = <A>(
-  items: ReadonlyArray<A>,
-  most: number,
-  sizeOf: (item: A) => number
-): ReadonlyArray<ReadonlyArray<A>> => {
-  const parts: Array<Array<A>> = []
-  let part: Array<A> = []
-  let bytes = 0
-  for (const item of items) {
-    const size = sizeOf(item)
-    if (part.length > 0 && (part.length === most || bytes + size > packet)) {
-      parts.push(part)
-      part = []
-      bytes = 0
-    }
-    part.push(item)
-    bytes += size
-  }
-  if (part.length > 0) parts.push(part)
-  return parts
-}

@@ -6,6 +6,7 @@ import { leadsTo } from "../../internal/transitions.js"
 import type { Outcome, Service, State } from "../../JobStorage.js"
 import { affected } from "./affected.js"
 import * as Change from "./change.js"
+import { chunks } from "./chunks.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as Mysql from "./mysql.js"
@@ -145,7 +146,7 @@ const firstOfEachHold = (outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Outcom
 const partsOf = (db: Db, outcomes: ReadonlyArray<Outcome>): ReadonlyArray<ReadonlyArray<Outcome>> => {
   const parts = splitRepeats(outcomes)
   const sent = parts.length === 1 ? parts : splitRepeats(firstOfEachHold(outcomes))
-  return sent.flatMap((part) => Mysql.chunks(db.dialect === "mysql" ? Mysql.inOrder(part) : part, most, sizeOf))
+  return sent.flatMap((part) => chunks(db.dialect === "mysql" ? Mysql.inOrder(part) : part, most, sizeOf))
 }
 
 const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
