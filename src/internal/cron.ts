@@ -12,8 +12,8 @@ export interface Cron {
   readonly seconds: ReadonlyArray<number>
   /** Hour or minute has a wildcard or a step: it repeats with the clock, and is no fixed time of day. */
   readonly isInterval: boolean
-  /** Whether a date matches; `day` counts days from 1970-01-01. */
-  readonly matchesDay: (day: number) => boolean
+  /** The first matching date in [day, until), or `until`; days count from 1970-01-01. */
+  readonly nextDay: (day: number, until: number) => number
 }
 
 const maxLength = 256
@@ -88,7 +88,7 @@ export const read = (expression: string): Either.Either<Cron, InvalidRecurrence>
     minutes: ascending(minute.values),
     seconds: ascending(second.values),
     isInterval: /[*?/]/.test(`${values[1]}${values[2]}`),
-    matchesDay: dayMatcher(fields.value)
+    nextDay: dayFinder(fields.value)
   })
 }
 
@@ -104,8 +104,16 @@ const blame = (values: ReadonlyArray<string>) => {
 
 const ascending = (values: ReadonlyArray<number>) => [...values].sort((a, b) => a - b)
 
-/** A day of month and a day of week that are both restricted are alternatives, as in every crontab. */
-const dayMatcher = ({ dayOfMonth, month, dayOfWeek }: Fields) => {
+const dayMillis = 86_400_000
+
+/** 1970-01-01 was a Thursday. */
+const weekdayOf = (day: number) => (((day + 4) % 7) + 7) % 7
+
+/**
+ * Goes by months, so that those left out cost nothing. A day of month and a day of week that are both restricted are
+ * alternatives, as in every crontab.
+ */
+const dayFinder = ({ dayOfMonth, month, dayOfWeek }: Fields) => {
   const months = new Set<number>(month.values)
   const days = new Set<number | string>(dayOfMonth.values)
   const weekdays = new Set<number | string>(dayOfWeek.values.map((value) => (value === 7 ? 0 : value)))
@@ -116,14 +124,22 @@ const dayMatcher = ({ dayOfMonth, month, dayOfWeek }: Fields) => {
   const matchesWeekday = (date: number, last: number, weekday: number) =>
     (weekdays.has(weekday) && (dayOfWeek.nthDay === 0 || Math.ceil(date / 7) === dayOfWeek.nthDay)) ||
     (lastWeekdays.has(weekday) && date > last - 7)
-  return (day: number): boolean => {
-    const at = new Date(day * 86_400_000)
-    if (!months.has(at.getUTCMonth() + 1)) return false
-    if (dayOfMonth.isWildcard && dayOfWeek.isWildcard) return true
-    const date = at.getUTCDate()
-    const last = new Date(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + 1, 0)).getUTCDate()
-    if (dayOfWeek.isWildcard) return matchesMonthDay(date, last)
-    if (dayOfMonth.isWildcard) return matchesWeekday(date, last, at.getUTCDay())
-    return matchesMonthDay(date, last) || matchesWeekday(date, last, at.getUTCDay())
+  const matches = (date: number, last: number, weekday: number) => {
+    if (dayOfWeek.isWildcard) return dayOfMonth.isWildcard || matchesMonthDay(date, last)
+    return (!dayOfMonth.isWildcard && matchesMonthDay(date, last)) || matchesWeekday(date, last, weekday)
+  }
+  return (from: number, until: number): number => {
+    let day = from
+    while (day < until) {
+      const at = new Date(day * dayMillis)
+      const month = at.getUTCMonth()
+      const before = day - at.getUTCDate()
+      const end = at.setUTCMonth(month + 1, 1) / dayMillis
+      for (; months.has(month + 1) && day < Math.min(end, until); day++) {
+        if (matches(day - before, end - before - 1, weekdayOf(day))) return day
+      }
+      day = end
+    }
+    return until
   }
 }

@@ -63,8 +63,8 @@ const timeAt = ({ hours, minutes, seconds }: Cron, index: number): number => {
 
 /** The matching dates of a stretch of wall clock, with the ranks of their first time in it and of the one behind it. */
 function* dates(cron: Cron, from: number, until: number) {
-  for (let day = Math.floor(from / daySeconds); day * daySeconds < until; day++) {
-    if (!cron.matchesDay(day)) continue
+  const end = Math.ceil(until / daySeconds)
+  for (let day = cron.nextDay(Math.floor(from / daySeconds), end); day < end; day = cron.nextDay(day + 1, end)) {
     const start = day * daySeconds
     const low = rank(cron, Math.max(from - start, 0))
     const high = rank(cron, Math.min(until - start, daySeconds))
@@ -109,8 +109,9 @@ const patience = 60
 const first = (cron: Cron, zone: Zone, from: number, until: number): number | undefined => {
   let at = from
   for (let looked = 0; looked < patience && at < until; looked++) {
-    let day = Math.floor(at / daySeconds) - 3
-    while (!cron.matchesDay(day)) if (++day * daySeconds > until + daySeconds) return undefined
+    const horizon = Math.ceil(until / daySeconds) + 2
+    const day = cron.nextDay(Math.floor(at / daySeconds) - 3, horizon)
+    if (day === horizon) return undefined
     at = Math.max(at, (day - 1) * daySeconds)
     const end = Math.min(at + daySeconds, until)
     for (const piece of at < end ? pieces(cron, zone, at, end) : []) {
