@@ -9,10 +9,11 @@ import type { ClaimedJob } from "../JobStorage.js"
 
 const native = Context.get(DefaultServices.liveServices, Tracer.Tracer)
 
-/** Whether the application installed a tracer: a span that nobody sees costs as much as a job. */
-export const isTraced: Effect.Effect<boolean> = Effect.map(
-  FiberRef.get(DefaultServices.currentServices),
-  (services) => Context.get(services, Tracer.Tracer) !== native
+/** Whether it is a tracer that the application installed: a span that nobody sees costs as much as a job. */
+export const isInstalled = (tracer: Tracer.Tracer): boolean => tracer !== native
+
+export const isTraced: Effect.Effect<boolean> = Effect.map(FiberRef.get(DefaultServices.currentServices), (services) =>
+  isInstalled(Context.get(services, Tracer.Tracer))
 )
 
 /** The span of an enqueue. */
@@ -20,13 +21,13 @@ export const enqueuing =
   (name: string) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.withFiberRuntime(({ currentTracer }) =>
-      currentTracer === native
-        ? effect
-        : Effect.withSpan(effect, `dbjobq enqueue ${name}`, {
+      isInstalled(currentTracer)
+        ? Effect.withSpan(effect, `dbjobq enqueue ${name}`, {
             kind: "producer",
             captureStackTrace: false,
             attributes: { "job.name": name }
           })
+        : effect
     )
 
 /** The caller's span as a `traceparent`, or null where there is none. */

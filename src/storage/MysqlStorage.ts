@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { connect as connectTo, type Socket } from "node:net"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
@@ -11,6 +12,7 @@ import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Scope from "effect/Scope"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -22,6 +24,7 @@ import * as Deadline from "./sql/deadline.js"
 import { liveClock } from "../internal/liveClock.js"
 import { detached } from "./sql/ownership.js"
 import * as Service from "./sql/service.js"
+import * as Sockets from "./sql/sockets.js"
 
 /**
  * How the storage behaves, whoever made the client.
@@ -119,24 +122,40 @@ const deadlineOf = (client: MysqlClient.MysqlClient, millis: number): Deadline.D
   return deadline
 }
 
-const connect = (options: Options) => {
-  const uri = typeof options.url === "string" ? options.url : Redacted.value(options.url)
+/** What the driver says of a connection it wants. */
+interface Connecting {
+  readonly config: { readonly socketPath?: string; readonly host: string; readonly port: number }
+}
+
+const socketOf = ({ config: { host, port, socketPath } }: Connecting): Socket =>
+  socketPath === undefined ? connectTo(port, host).setNoDelay(true) : connectTo(socketPath)
+
+const clientOf = (options: Options, sockets: Sockets.Sockets) => {
   const maxConnections = options.maxConnections ?? 10
   return MysqlClient.make({
     maxConnections,
     // the driver reads the URL here as well, and this way it takes a timeout beside it
     poolConfig: {
-      uri,
+      uri: typeof options.url === "string" ? options.url : Redacted.value(options.url),
       connectTimeout: Duration.toMillis(options.connectTimeout ?? Duration.seconds(5)),
-      maxIdle: maxConnections
+      maxIdle: maxConnections,
+      stream: (connection: Connecting) => sockets.add(socketOf(connection))
     }
+  })
+}
+
+const connect = (options: Options) =>
+  Effect.suspend(() => {
+    const sockets = Sockets.make()
+    return Effect.acquireRelease(Scope.make(), (scope, exit) => sockets.close(Scope.close(scope, exit))).pipe(
+      Effect.flatMap((scope) => Scope.extend(clientOf(options, sockets), scope))
+    )
   }).pipe(
     // real time also under TestClock: a server that is down must not hang the build
     Effect.withClock(liveClock),
     Effect.catchAllDefect((defect) => Effect.fail(storageError("open", defect))),
     Effect.mapError((error) => storageError("open", error))
   )
-}
 
 /**
  * The storage with a connection pool of its own. Fails within `connectTimeout` when the server is down.

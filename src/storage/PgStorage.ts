@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import { Socket } from "node:net"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as PgClient from "@effect/sql-pg/PgClient"
@@ -15,15 +14,16 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
-import * as Stream from "effect/Stream"
+import type { Pool } from "pg"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
 import { int, millisOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import type { Deadline } from "./sql/deadline.js"
 import { liveClock } from "../internal/liveClock.js"
+import * as PgListen from "./sql/pgListen.js"
+import * as PgPool from "./sql/pgPool.js"
 import * as Service from "./sql/service.js"
-import type { Listen } from "./sql/wakeups.js"
 
 /**
  * How the storage behaves, whoever made the client.
@@ -77,7 +77,7 @@ export const layerClient = (
   orThrow(Service.checkSchema(options.schema))
   return Layer.effectContext(
     Effect.flatMap(PgClient.PgClient, (client) =>
-      Service.make({ ...options, sql: client, listen: (channel) => Effect.succeed(client.listen(channel)) })
+      Service.make({ ...options, sql: client, listen: PgListen.onClient(client) })
     )
   )
 }
@@ -91,7 +91,7 @@ interface Driver {
 const isDriver = (value: unknown): value is Driver =>
   Predicate.hasProperty(value, "end") && Predicate.isFunction(value.end)
 
-const deadlineOf = ({ config }: PgClient.PgClient, millis: number): Deadline => ({
+const deadlineOf = (pool: Pool, { config }: PgClient.PgClient, millis: number): Deadline => ({
   millis,
   compiler: PgClient.makeCompiler(),
   spanAttributes: [
@@ -100,6 +100,7 @@ const deadlineOf = ({ config }: PgClient.PgClient, millis: number): Deadline => 
     ["server.address", config.host ?? "localhost"],
     ["server.port", config.port ?? 5432]
   ],
+  single: PgPool.statements(pool, millis),
   // the interruption of the statement has cancelled it on the server
   breakOff: (connection) =>
     Effect.sync(() => {
@@ -108,45 +109,17 @@ const deadlineOf = ({ config }: PgClient.PgClient, millis: number): Deadline => 
     })
 })
 
-// the system, too, tells a peer that has vanished from one that is idle
-const socket = () => new Socket().setKeepAlive(true, 10_000)
-
-const configOf = (options: Options): PgClient.PgClientConfig => ({
-  url: typeof options.url === "string" ? Redacted.make(options.url) : options.url,
-  maxConnections: options.maxConnections ?? 10,
-  connectTimeout: options.connectTimeout ?? Duration.seconds(5),
-  applicationName: "dbjobq",
-  stream: socket
+const configOf = (options: Options) => ({
+  connectionString: typeof options.url === "string" ? options.url : Redacted.value(options.url),
+  max: options.maxConnections ?? 10,
+  connectionTimeoutMillis: Duration.toMillis(options.connectTimeout ?? Duration.seconds(5)),
+  application_name: "dbjobq"
 })
 
-/** A client of its own for each listening, so that a connection that does not answer can be dropped at once. */
-const listenBy =
-  (config: PgClient.PgClientConfig): Listen =>
-  (channel) => {
-    const sockets: Array<Socket> = []
-    const stream = () => {
-      const made = socket()
-      sockets.push(made)
-      return made
-    }
-    // the pool of this client is for nothing but the check that is made when it is opened
-    const client = PgClient.make({ ...config, maxConnections: 1, idleTimeout: 1, stream })
-    const heard = client.pipe(
-      Effect.map((made) => made.listen(channel)),
-      Stream.unwrapScoped,
-      Stream.provideLayer(Reactivity.layer)
-    )
-    const drop = Effect.sync(() => {
-      for (const one of sockets) one.destroy()
-    })
-    return Effect.as(
-      Effect.addFinalizer(() => drop),
-      heard
-    )
-  }
-
-const connect = (config: PgClient.PgClientConfig) =>
-  PgClient.make(config).pipe(
+const connect = (config: ReturnType<typeof configOf>) =>
+  PgPool.make(config).pipe(
+    Effect.bindTo("pool"),
+    Effect.bind("client", ({ pool }) => PgClient.fromPool({ acquire: Effect.succeed(pool) })),
     // real time also under TestClock: a server that is down must not hang the build
     Effect.withClock(liveClock),
     Effect.catchAllDefect((defect) => Effect.fail(storageError("open", defect))),
@@ -168,7 +141,7 @@ export const layer = (
   const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
   const config = configOf(options)
   return Layer.scopedContext(
-    Effect.flatMap(connect(config), (client) =>
+    Effect.flatMap(connect(config), ({ client, pool }) =>
       Effect.map(
         Service.make({
           sql: client,
@@ -177,8 +150,8 @@ export const layer = (
           groupCommit: options.groupCommit,
           clock: options.clock,
           schema: options.schema,
-          listen: listenBy(config),
-          deadline: deadlineOf(client, queryTimeout)
+          listen: PgListen.onConnection(config),
+          deadline: deadlineOf(pool, client, queryTimeout)
         }),
         (context) => context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(PgClient.PgClient, client))
       )

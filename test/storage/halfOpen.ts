@@ -2,7 +2,7 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
 import { Job, JobQueue, Worker } from "dbjobq"
-import { Context, Deferred, Duration, Effect, Layer, Schedule } from "effect"
+import { Context, Deferred, Duration, Effect, Exit, Layer, Schedule, Scope } from "effect"
 import type { StorageError } from "../../src/JobError.js"
 import { JobStorage, Transactional } from "../../src/JobStorage.js"
 import { job } from "./jobs.js"
@@ -97,6 +97,22 @@ export const halfOpenSuite = (
             Effect.filterOrFail(soon, (answer) => answer._tag === "Some"),
             { times: 3 }
           )
+        }),
+      20_000
+    )
+
+    it.scopedLive(
+      "closing does not wait for it",
+      () =>
+        Effect.gen(function* () {
+          const scope = yield* Scope.make()
+          const { freeze, storage } = yield* Scope.extend(built("30 seconds"), scope)
+          // so that some connections are idle, and one is busy
+          yield* Effect.all([storage.counts, storage.counts, storage.counts], { concurrency: "unbounded" })
+          yield* freeze
+          yield* Effect.fork(storage.counts)
+          const [took] = yield* Effect.timed(Scope.close(scope, Exit.void))
+          assert.isBelow(Duration.toMillis(took), 5_000)
         }),
       20_000
     )

@@ -15,8 +15,10 @@ export const make = (storage: Service, limit: number): Service => {
     Patience.within(
       call,
       limit,
-      Effect.fail(
-        new StorageError({ operation, message: `${operation}: no answer within ${limit} ms`, isTransient: true })
+      Effect.suspend(() =>
+        Effect.fail(
+          new StorageError({ operation, message: `${operation}: no answer within ${limit} ms`, isTransient: true })
+        )
       ),
       stray
     )

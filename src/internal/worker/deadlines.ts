@@ -56,9 +56,7 @@ export const make = (holds: Holds, lease: number): Deadlines => {
       }
     }
     const wait = next - now
-    yield* wait === never
-      ? sooner.wait
-      : Effect.raceFirst(sooner.wait, Effect.sleep(Math.min(Math.ceil(wait), longestSleep)))
+    yield* wait === never ? sooner.wait : sooner.waitFor(Math.min(Math.ceil(wait), longestSleep))
   })
 
   return {

@@ -124,14 +124,22 @@ export const make = (
     let promoted = looked >= nextDue ? yield* promote : undefined
     for (const lane of holds.lanes) giveBack(lane, looked)
     const empty = holds.byId.size === 0
+    // first of all the jobs begin; a worker that was told to stop meanwhile does not get here, and hands them back
+    const begin = () => {
+      signals.work.raise()
+      if (!empty) return
+      signals.renew.raise()
+      signals.sweep.raise()
+    }
     let claimed = 0
     for (const lane of holds.lanes) {
       // claimed rows must reach the buffer, or nobody renews or hands them back
-      claimed += yield* Effect.uninterruptible(claim(lane))
+      const bring = Effect.uninterruptible(claim(lane))
+      claimed += yield* claimed === 0 ? bring : Effect.tapError(bring, () => Effect.sync(begin))
     }
     if (claimed > 0) {
       poll = settings.pollInterval
-      signals.work.raise()
+      begin()
     }
     if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
       promoted = yield* promote
@@ -142,10 +150,9 @@ export const make = (
     const waiting = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = yield* Monotonic.now
     const wait = Math.max(1, Math.min(told && !waiting ? longestSleep : poll, Math.ceil(nextDue - now)))
-    const event = yield* Effect.raceFirst(
-      Effect.as(waiters.length > 0 ? Effect.race(signals.fetch.wait, signals.empty.wait) : signals.fetch.wait, true),
-      Effect.as(Effect.sleep(wait), false)
-    )
+    const event = yield* waiters.length > 0
+      ? Effect.raceFirst(signals.fetch.waitFor(wait), Effect.as(signals.empty.wait, true))
+      : signals.fetch.waitFor(wait)
     if (event) return
     woken = true
     if (claimed === 0) poll = Math.min(settings.maxPollInterval, poll * 1.5)

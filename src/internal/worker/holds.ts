@@ -131,10 +131,6 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     outcomes: [],
     signals,
     accept: (lane, row, handler, leaseEnd) => {
-      if (byId.size === 0) {
-        signals.renew.raise()
-        signals.sweep.raise()
-      }
       // its lease ran out unseen and this worker has it again: the earlier attempt must not go on beside the new one
       const earlier = byId.get(row.id)
       if (earlier !== undefined) holds.interrupt(earlier, "lost")

@@ -120,7 +120,7 @@ export const make = (
     const more = due.length === batch && accepted > 0
     const rest = more ? 0 : Math.min(earliest - now - spent, atMost)
     // whoever is raised meanwhile looks again at once
-    if (rest > 0) yield* Effect.raceFirst(options.wake.wait, Effect.sleep(rest))
+    if (rest > 0) yield* options.wake.waitFor(rest)
   })
 
   return { turn }

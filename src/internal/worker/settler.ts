@@ -121,7 +121,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
         })
       }
       return refused.length > 0
-        ? Effect.raceFirst(holds.signals.settle.wait, Effect.sleep(Math.ceil(left)))
+        ? Effect.asVoid(holds.signals.settle.waitFor(Math.ceil(left)))
         : holds.signals.settle.wait
     })
   }

@@ -36,10 +36,7 @@ export const make = (
       if (swept.rescued >= batch || swept.ended >= batch || swept.removed >= batch) return yield* Effect.sleep(breath)
       if (storage.capabilities.wakeups !== "exact") return yield* Effect.sleep(settings.sweepInterval)
       // such a storage knows when there will be something to sweep, but for leases that are taken from now on
-      yield* Effect.raceFirst(
-        holds.signals.sweep.wait,
-        Effect.sleep(Math.min(atMost, Math.max(1, swept.nextIn ?? atMost)))
-      )
+      yield* holds.signals.sweep.waitFor(Math.min(atMost, Math.max(1, swept.nextIn ?? atMost)))
     })
   }
 }

@@ -1,15 +1,13 @@
+import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
+import type { StorageError } from "../../JobError.js"
 import type { ClaimedJob, ClaimRequest, Service } from "../../JobStorage.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
-import { qualified, whole } from "./db.js"
+import { whole } from "./db.js"
+import * as PgCall from "./pgCall.js"
 import type { Big } from "./row.js"
 import { byClaimOrder, claimedColumns } from "./row.js"
-
-const candidatesPg = (db: Db, request: ClaimRequest) =>
-  db.sql`SELECT ready FROM ${db.sql.literal(qualified("dbjobq_ready", db.schema))}(
-  CAST(${request.names} AS text[]), CAST(${request.queues ?? null} AS text[]),
-  CAST(${request.exceptQueues ?? null} AS text[]), CAST(${request.limit} AS integer)) AS ready`
 
 /** Hops from queue to queue, so what waits in a queue that is paused, or another lane's, costs nothing. */
 const candidatesSqlite = (db: Db, request: ClaimRequest) => {
@@ -35,6 +33,8 @@ const candidatesSqlite = (db: Db, request: ClaimRequest) => {
   WHERE ${open} ORDER BY j.priority DESC, j.run_at, j.id LIMIT ${request.limit}`
 }
 
+type Claim = (request: ClaimRequest) => Effect.Effect<ReadonlyArray<ClaimedJob>, SqlError | StorageError>
+
 const nothing = (request: ClaimRequest): boolean =>
   request.limit <= 0 || request.names.length === 0 || request.queues?.length === 0
 
@@ -49,90 +49,112 @@ const pausedMysql = (db: Db) =>
   )
 
 /** The rows are locked, so the update need not ask again, and what it makes of them is known without a third read. */
-const claimMysql = (db: Db, request: ClaimRequest) =>
-  Change.unit(
-    db,
-    Effect.gen(function* () {
-      const { sql } = db
-      const except = [...(request.exceptQueues ?? []), ...(yield* pausedMysql(db))]
-      const where = sql.and([
-        "ready_priority IS NOT NULL",
-        db.among("name", request.names),
-        ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
-        ...(except.length === 0 ? [] : [sql`NOT (${db.among("queue", except)})`])
-      ])
-      const rows =
-        yield* sql<ClaimedJob>`SELECT ${sql.literal(claimedColumns(db.dialect))} FROM ${db.jobsBy("dbjobq_jobs_ready")}
+const claimMysql =
+  (db: Db): Claim =>
+  (request) =>
+    Change.unit(
+      db,
+      Effect.gen(function* () {
+        const { sql } = db
+        const except = [...(request.exceptQueues ?? []), ...(yield* pausedMysql(db))]
+        const where = sql.and([
+          "ready_priority IS NOT NULL",
+          db.among("name", request.names),
+          ...(request.queues === undefined ? [] : [db.among("queue", request.queues)]),
+          ...(except.length === 0 ? [] : [sql`NOT (${db.among("queue", except)})`])
+        ])
+        const rows = yield* sql<ClaimedJob>`SELECT ${sql.literal(claimedColumns)} FROM ${db.jobsBy("dbjobq_jobs_ready")}
 WHERE ${where} ORDER BY ready_priority DESC, run_at, id LIMIT ${request.limit} ${db.skipLocked}`
-      if (rows.length === 0) return []
-      const now = yield* db.now
-      yield* sql`UPDATE ${db.jobs} SET
+        if (rows.length === 0) return []
+        const now = yield* db.now
+        yield* sql`UPDATE ${db.jobs} SET
   state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
   lease_until = ${now} + ${db.cast(whole(request.lease), "bigint")}, started_at = ${now},
   progress = NULL, progress_message = NULL
 WHERE ${db.among(
-        "id",
-        rows.map((row) => row.id)
-      )}`
-      return rows.map((row) => ({ ...row, attempt: row.attempt + 1, token: row.token + 1 }))
-    })
-  )
+          "id",
+          rows.map((row) => row.id)
+        )}`
+        return rows.map((row) => ({ ...row, attempt: row.attempt + 1, token: row.token + 1 }))
+      })
+    )
+
+/** By a function that keeps its plan, and carries the settings that keep the planner from sorting the backlog. */
+const claimPg = (db: Db): Claim => {
+  const call = PgCall.make(db, "dbjobq_claim", 7)
+  return ({ exceptQueues, lease, limit, names, owner, queues }) =>
+    Effect.flatMap(db.present, (now) =>
+      call<ClaimedJob>([now, names, queues ?? null, exceptQueues ?? null, limit, owner, whole(lease)])
+    )
+}
+
+const claimSqlite =
+  (db: Db): Claim =>
+  (request) =>
+    Effect.flatMap(
+      db.now,
+      (now) =>
+        db.sql<ClaimedJob>`UPDATE ${db.jobs} SET
+  state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
+  lease_until = ${now} + ${whole(request.lease)}, started_at = ${now}, progress = NULL, progress_message = NULL
+WHERE ${db.idIn(candidatesSqlite(db, request))}
+RETURNING ${db.sql.literal(claimedColumns)}`
+    )
 
 /** Walks the ready index only, so its cost does not grow with finished or scheduled rows. */
 export const claim = (db: Db): Service["claim"] => {
-  if (db.dialect === "mysql") {
-    return (request) => (nothing(request) ? Effect.succeed([]) : db.run("claim", claimMysql(db, request)))
-  }
-  const columns = db.sql.literal(claimedColumns(db.dialect))
-  const candidates = db.dialect === "pg" ? candidatesPg : candidatesSqlite
+  const claimed = { pg: claimPg, sqlite: claimSqlite, mysql: claimMysql }[db.dialect](db)
   return (request) =>
     nothing(request)
       ? Effect.succeed([])
-      : db
-          .run(
-            "claim",
-            Effect.flatMap(
-              db.now,
-              (now) =>
-                db.sql<ClaimedJob>`UPDATE ${db.jobs} SET
-  state = 'running', attempt = attempt + 1, token = token + 1, owner = ${request.owner},
-  lease_until = ${now} + ${db.cast(whole(request.lease), "bigint")}, started_at = ${now},
-  progress = NULL, progress_message = NULL
-WHERE ${db.idIn(candidates(db, request))}
-RETURNING ${columns}`
-            )
-          )
-          .pipe(Effect.map((rows) => [...rows].sort(byClaimOrder)))
+      : Effect.map(db.run("claim", claimed(request)), (rows) =>
+          db.dialect === "mysql" ? rows : [...rows].sort(byClaimOrder)
+        )
 }
 
-export const promote =
-  (db: Db): Service["promote"] =>
-  (limit) => {
-    const { sql } = db
-    return db.run(
-      "promote",
-      Effect.gen(function* () {
-        const now = yield* db.now
-        const rows =
-          limit <= 0
-            ? []
-            : yield* Change.update(db, {
-                table: db.jobs,
-                set: sql`state = 'pending'`,
-                pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_due")} WHERE state = 'scheduled' AND ${db.dueAt} <= ${now}
-  ORDER BY ${db.dueAt} LIMIT ${limit} ${db.skipLocked}`,
-                returning: "id"
-              })
-        const next = yield* sql<{
-          readonly run_at: Big
-          readonly now: Big
-        }>`SELECT run_at, ${now} AS now FROM ${db.jobsBy("dbjobq_jobs_due")}
-WHERE state = 'scheduled' AND ${db.dueAt} IS NOT NULL ORDER BY ${db.dueAt} LIMIT 1`
-        const first = next[0]
-        return {
-          promoted: rows.length,
-          nextIn: first === undefined ? undefined : Math.max(0, Number(first.run_at) - Number(first.now))
-        }
-      })
+type Promoted = Effect.Effect.Success<ReturnType<Service["promote"]>>
+type Promote = (limit: number) => Effect.Effect<Promoted, SqlError | StorageError>
+
+const promotePg = (db: Db): Promote => {
+  const call = PgCall.make(db, "dbjobq_promote", 2)
+  return (limit) =>
+    Effect.flatMap(db.present, (now) =>
+      Effect.map(
+        call<{ readonly promoted: number; readonly nextIn: number | null }>([now, Math.max(0, limit)]),
+        ([answer]) => ({ promoted: answer?.promoted ?? 0, nextIn: answer?.nextIn ?? undefined })
+      )
     )
-  }
+}
+
+const promoteOther =
+  (db: Db): Promote =>
+  (limit) =>
+    Effect.gen(function* () {
+      const { sql } = db
+      const now = yield* db.now
+      const rows =
+        limit <= 0
+          ? []
+          : yield* Change.update(db, {
+              table: db.jobs,
+              set: sql`state = 'pending'`,
+              pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_due")} WHERE state = 'scheduled' AND ${db.dueAt} <= ${now}
+  ORDER BY ${db.dueAt} LIMIT ${limit} ${db.skipLocked}`,
+              returning: "id"
+            })
+      const next = yield* sql<{
+        readonly run_at: Big
+        readonly now: Big
+      }>`SELECT run_at, ${now} AS now FROM ${db.jobsBy("dbjobq_jobs_due")}
+WHERE state = 'scheduled' AND ${db.dueAt} IS NOT NULL ORDER BY ${db.dueAt} LIMIT 1`
+      const first = next[0]
+      return {
+        promoted: rows.length,
+        nextIn: first === undefined ? undefined : Math.max(0, Number(first.run_at) - Number(first.now))
+      }
+    })
+
+export const promote = (db: Db): Service["promote"] => {
+  const promoted = (db.dialect === "pg" ? promotePg : promoteOther)(db)
+  return (limit) => db.run("promote", promoted(limit))
+}

@@ -5,6 +5,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import type * as Statement from "@effect/sql/Statement"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -19,7 +20,7 @@ import * as Deadline from "./deadline.js"
 import { describe, isContention, isTransient } from "./isTransient.js"
 import { liveClock } from "../../internal/liveClock.js"
 import * as Mysql from "./mysql.js"
-import { isOpen, type Ownership } from "./ownership.js"
+import { inAny, isOpen, type Ownership } from "./ownership.js"
 
 export type Dialect = "pg" | "sqlite" | "mysql"
 
@@ -28,6 +29,8 @@ export interface Db {
   readonly dialect: Dialect
   readonly storeClock: boolean
   readonly schema: string | undefined
+  /** The driver's own way to run a single statement, where it lends one. */
+  readonly single: Deadline.Deadline["single"]
   /** The NOTIFY channel; undefined where the store has none. */
   readonly channel: string | undefined
   readonly jobs: Statement.Fragment
@@ -35,6 +38,8 @@ export interface Db {
   readonly schedules: Statement.Fragment
   /** The present, as an SQL expression that an index condition may use. */
   readonly now: Effect.Effect<Statement.Fragment>
+  /** The present, as functions of ours take it: null where the store's own clock judges. */
+  readonly present: Effect.Effect<number | null>
   readonly skipLocked: Statement.Fragment
   /** Ends a query that must see what others have committed, also in a transaction that began before. */
   readonly latest: Statement.Fragment
@@ -95,8 +100,8 @@ export const retryContention = <A, E, R>(
   again: (error: E) => boolean,
   lane: Lane = identity
 ): Effect.Effect<A, E, R> =>
-  Effect.flatMap(isOpen, (inside) => {
-    if (inside) return effect
+  Effect.contextWithEffect((context: Context.Context<R>) => {
+    if (inAny(context)) return effect
     const until = liveClock.unsafeCurrentTimeMillis() + retryFor
     const attempt = (pause: number): Effect.Effect<A, E, R> =>
       Effect.catchAll(effect, (error) =>
@@ -264,6 +269,7 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     dialect: options.dialect,
     storeClock: options.storeClock,
     schema: options.schema,
+    single: options.deadline?.single,
     channel,
     jobs,
     queues: table("dbjobq_queues"),
@@ -271,6 +277,7 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     now: options.storeClock
       ? Effect.succeed(mysql ? sql.literal(Mysql.now) : storeNow)
       : Effect.map(Clock.currentTimeMillis, (now) => cast(now, "bigint")),
+    present: options.storeClock ? Effect.succeed(null) : Clock.currentTimeMillis,
     skipLocked: sql.literal(options.dialect === "sqlite" ? "" : "FOR UPDATE SKIP LOCKED"),
     latest: sql.literal(mysql ? "LOCK IN SHARE MODE" : ""),
     jobsBy: mysql ? (index) => sql`${jobs} FORCE INDEX (${sql.literal(index)})` : () => jobs,

@@ -5,6 +5,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import { isReadOnly } from "./isTransient.js"
 import * as Patience from "../../internal/patience.js"
 
@@ -15,24 +16,31 @@ export interface Deadline {
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
   /** Closes the connection, so that its pool forgets it, and ends on the server what it was busy with. */
   readonly breakOff: (connection: Connection) => Effect.Effect<void>
+  /** Runs single statements and keeps the time itself, where the driver lets it; else a connection is reserved for each. */
+  readonly single?: Omit<Connection, "executeStream"> | undefined
 }
 
 class Late extends Error {
   readonly code = "ETIMEDOUT"
 }
 
+export const late = (millis: number): SqlError => {
+  const cause = new Late(`no answer from the server within ${millis} ms`)
+  return new SqlError({ cause, message: cause.message })
+}
+
 const within = <A, R>(
   millis: number,
   call: Effect.Effect<A, SqlError, R>,
-  late: Effect.Effect<void>
+  breakOff: Effect.Effect<void>
 ): Effect.Effect<A, SqlError, R> =>
   Patience.within(
     call,
     millis,
-    Effect.suspend(() => {
-      const cause = new Late(`no answer from the server within ${millis} ms`)
-      return Effect.zipRight(late, Effect.fail(new SqlError({ cause, message: cause.message })))
-    })
+    Effect.zipRight(
+      breakOff,
+      Effect.suspend(() => late(millis))
+    )
   )
 
 type Bounded = <A>(call: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
@@ -63,14 +71,24 @@ const forOne = ({ breakOff, millis }: Deadline, connection: Connection): Connect
 export const reserve = (deadline: Deadline, sql: SqlClient.SqlClient): SqlClient.SqlClient["reserve"] =>
   within(deadline.millis, Effect.uninterruptible(sql.reserve), Effect.void)
 
+/** A connection for one statement. */
+const single = (deadline: Deadline, sql: SqlClient.SqlClient): Connection.Acquirer => {
+  const reserved = reserve(deadline, sql)
+  if (deadline.single === undefined) return Effect.map(reserved, (connection) => forOne(deadline, connection))
+  return Effect.succeed({
+    ...deadline.single,
+    executeStream: (...call) => Stream.unwrapScoped(Effect.map(reserved, (one) => one.executeStream(...call)))
+  })
+}
+
 /** The client's statements, each under the deadline, also inside a transaction that is open. */
 export const statements = (deadline: Deadline, sql: SqlClient.SqlClient): Statement.Constructor => {
-  const fresh = Effect.map(reserve(deadline, sql), (connection) => forOne(deadline, connection))
+  const outside = single(deadline, sql)
   return Statement.make(
     Effect.flatMap(
       Effect.serviceOption(SqlClient.TransactionConnection),
       Option.match({
-        onNone: () => fresh,
+        onNone: () => outside,
         onSome: ([connection]) => Effect.succeed(inTransaction(deadline, connection))
       })
     ),

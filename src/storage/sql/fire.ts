@@ -5,7 +5,7 @@ import type { StorageError } from "../../JobError.js"
 import type { Fire, Fired, Inserted, NewJob, ScheduleRow, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import type { Db } from "./db.js"
-import { insertWithin } from "./insert.js"
+import { type InsertWithin, insertWithin } from "./insert.js"
 import type { RawSchedule } from "./row.js"
 import { active, decodeSchedule } from "./row.js"
 
@@ -53,7 +53,11 @@ const advance = (db: Db, { fire, overlaps }: Work, answers: ReadonlyArray<Insert
 }
 
 /** At most one fire for each schedule. */
-const fireOnce = (db: Db, fires: ReadonlyArray<Fire>): Effect.Effect<ReadonlyArray<Fired>, SqlError | StorageError> =>
+const fireOnce = (
+  db: Db,
+  insert: InsertWithin,
+  fires: ReadonlyArray<Fire>
+): Effect.Effect<ReadonlyArray<Fired>, SqlError | StorageError> =>
   Effect.gen(function* () {
     const rows = yield* lock(
       db,
@@ -72,7 +76,7 @@ const fireOnce = (db: Db, fires: ReadonlyArray<Fire>): Effect.Effect<ReadonlyArr
       return { fire, row, overlaps }
     })
     const jobs = work.flatMap(({ fire, overlaps }): ReadonlyArray<NewJob> => (overlaps ? [] : fire.jobs))
-    const inserted = yield* insertWithin(db, jobs)
+    const inserted = yield* insert(jobs)
     const created = new Map<string, number>()
     let at = 0
     for (const one of work) {
@@ -101,9 +105,9 @@ const rounds = (fires: ReadonlyArray<Fire>): ReadonlyArray<ReadonlyArray<number>
   return result
 }
 
-export const fire =
-  (db: Db): Service["fire"] =>
-  (fires) => {
+export const fire = (db: Db): Service["fire"] => {
+  const insert = insertWithin(db)
+  return (fires) => {
     if (fires.length === 0) return Effect.succeed([])
     const refused = refusal(fires.flatMap((one) => one.jobs))
     if (refused !== undefined) return Effect.fail(refused)
@@ -114,6 +118,7 @@ export const fire =
         for (const round of rounds(fires)) {
           const part = yield* fireOnce(
             db,
+            insert,
             round.flatMap((index) => fires[index] ?? [])
           )
           for (const [at, index] of round.entries()) answers.set(index, part[at] ?? { answer: "stale" })
@@ -122,3 +127,4 @@ export const fire =
       })
     )
   }
+}

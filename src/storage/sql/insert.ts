@@ -1,5 +1,4 @@
 import type { SqlError } from "@effect/sql/SqlError"
-import type * as Statement from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
@@ -7,9 +6,10 @@ import type { Inserted, NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import { chunks } from "./chunks.js"
 import type { Db } from "./db.js"
-import { qualified, whole } from "./db.js"
+import { whole } from "./db.js"
 import { isUniqueViolation } from "./isTransient.js"
 import * as Mysql from "./mysql.js"
+import * as PgCall from "./pgCall.js"
 import { active, inserted } from "./row.js"
 import { type Columns, values } from "./values.js"
 
@@ -41,6 +41,11 @@ const columns: Columns<NewJob> = {
   schedule_id: { type: "text", of: (job) => job.scheduleId },
   slot: { type: "bigint", of: (job) => job.slot }
 }
+
+type Created = Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError>
+
+/** Writes those that nothing is in the way of, and answers which. */
+type InsertNew = (jobs: ReadonlyArray<NewJob>) => Created
 
 const tuple = (job: NewJob) => [
   job.id,
@@ -94,41 +99,58 @@ const distinct = (jobs: ReadonlyArray<NewJob>): ReadonlyArray<NewJob> => {
  * All of them at once, as nearly always nothing is in the way. A refused statement writes nothing and does not end the
  * transaction; then those that are taken are found and the others are tried again.
  */
-const insertMysql = (
-  db: Db,
-  jobs: ReadonlyArray<NewJob>,
-  now: Statement.Fragment
-): Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError> =>
-  Effect.gen(function* () {
-    let open = distinct(jobs)
-    for (let round = 0; round < 5 && open.length > 0; round++) {
-      const statement = db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
+const insertMysql =
+  (db: Db): InsertNew =>
+  (jobs) =>
+    Effect.gen(function* () {
+      const now = yield* db.now
+      let open = distinct(jobs)
+      for (let round = 0; round < 5 && open.length > 0; round++) {
+        const statement = db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
   SELECT ${db.sql.literal(selected)} FROM ${valuesMysql(db, open)}, (SELECT ${now} AS t) AS n`
-      const done = yield* db.telling("jobs", "id", statement).pipe(
-        Effect.as(true),
-        Effect.catchIf(isUniqueViolation, () => Effect.succeed(false))
-      )
-      if (done) return open
-      const ids = new Set((yield* present(db, open)).map((row) => row.id))
-      const keys = new Set((yield* holders(db, open)).map((row) => key(row.name, row.unique_key)))
-      open = open.filter(
-        (job) => !ids.has(job.id) && (job.uniqueKey === null || !keys.has(key(job.name, job.uniqueKey)))
-      )
-    }
-    return []
+        const done = yield* db.telling("jobs", "id", statement).pipe(
+          Effect.as(true),
+          Effect.catchIf(isUniqueViolation, () => Effect.succeed(false))
+        )
+        if (done) return open
+        const ids = new Set((yield* present(db, open)).map((row) => row.id))
+        const keys = new Set((yield* holders(db, open)).map((row) => key(row.name, row.unique_key)))
+        open = open.filter(
+          (job) => !ids.has(job.id) && (job.uniqueKey === null || !keys.has(key(job.name, job.uniqueKey)))
+        )
+      }
+      return []
+    })
+
+/** By the columns' names; what is null is left out. */
+const record = (job: NewJob): string =>
+  JSON.stringify({
+    id: job.id,
+    name: job.name,
+    queue: job.queue,
+    priority: job.priority,
+    payload: job.payload,
+    run_at: runAtOf(job) ?? undefined,
+    delay: delayOf(job) ?? undefined,
+    max_attempts: job.maxAttempts,
+    unique_key: job.uniqueKey ?? undefined,
+    tags: tagsOf(job),
+    traceparent: job.traceparent ?? undefined,
+    schedule_id: job.scheduleId ?? undefined,
+    slot: job.slot ?? undefined
   })
 
-type Created = Effect.Effect<ReadonlyArray<{ readonly id: string }>, SqlError>
-
-/** By a function that keeps its plan: to plan the statement each time takes longer than to run it. */
-const insertOnePg = (db: Db, job: NewJob, now: Statement.Fragment): Created =>
-  Effect.map(
-    db.sql<{ readonly created: boolean }>`SELECT ${db.sql.literal(qualified("dbjobq_insert", db.schema))}(
-  ${db.channel}, ${now}, ${job.id}, ${job.name}, ${job.queue}, ${job.priority}, ${job.payload}, ${runAtOf(job)},
-  ${delayOf(job)}, ${job.maxAttempts}, ${job.uniqueKey}, ${tagsOf(job)}, ${job.traceparent}, ${job.scheduleId},
-  ${job.slot}) AS created`,
-    ([answer]) => (answer?.created === true ? [job] : [])
-  )
+/** By a function that keeps its plan: to plan the statement each time takes longer than to write a few rows. */
+const insertFewPg = (db: Db): InsertNew => {
+  const call = PgCall.make(db, "dbjobq_insert", 3)
+  return (jobs) =>
+    Effect.flatMap(db.present, (now) =>
+      Effect.map(
+        call<{ readonly answer: string | null }>([db.channel, now, `[${jobs.map(record).join(",")}]`]),
+        ([row]) => PgCall.named(row?.answer, jobs)
+      )
+    )
+}
 
 /** In SQLite the clock is Effect's, so all is known beforehand. */
 const insertOneSqlite = (db: Db, job: NewJob): Created =>
@@ -144,22 +166,35 @@ const insertOneSqlite = (db: Db, job: NewJob): Created =>
     )
   })
 
-const insertNew = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment): Created => {
-  if (db.dialect === "mysql") return insertMysql(db, jobs, now)
-  const [only, second] = jobs
-  if (only !== undefined && second === undefined) {
-    return db.dialect === "pg" ? insertOnePg(db, only, now) : insertOneSqlite(db, only)
-  }
-  return db.telling(
-    "jobs",
-    "id",
-    db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
+const insertMany = (db: Db, jobs: ReadonlyArray<NewJob>): Created =>
+  Effect.flatMap(db.now, (now) =>
+    db.telling(
+      "jobs",
+      "id",
+      db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
   SELECT ${db.sql.literal(selected)}
   FROM ${values(db, jobs, columns)}, (SELECT ${now} AS t) AS n
   WHERE true
   ON CONFLICT DO NOTHING`
+    )
   )
+
+/** So many are few: reading columns of many from arrays is faster than from JSON. */
+const few = 100
+
+const insertPg = (db: Db): InsertNew => {
+  const insertFew = insertFewPg(db)
+  return (jobs) => (jobs.length <= few ? insertFew(jobs) : insertMany(db, jobs))
 }
+
+const insertSqlite =
+  (db: Db): InsertNew =>
+  (jobs) => {
+    const [only, second] = jobs
+    return only !== undefined && second === undefined ? insertOneSqlite(db, only) : insertMany(db, jobs)
+  }
+
+const insertNew = { pg: insertPg, sqlite: insertSqlite, mysql: insertMysql }
 
 const key = (name: string, uniqueKey: string): string => `${name}\n${uniqueKey}`
 
@@ -202,7 +237,11 @@ const holders = (db: Db, jobs: ReadonlyArray<NewJob>) => {
 }
 
 /** One chunk; a holder of a unique key may finish between the refusal and the look-up, so the rest is tried again. */
-const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
+const chunk = (
+  db: Db,
+  write: InsertNew,
+  jobs: ReadonlyArray<NewJob>
+): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
   Effect.gen(function* () {
     const answers: Array<Inserted> = []
     let open = jobs.map((_, index) => index)
@@ -211,9 +250,7 @@ const chunk = (db: Db, jobs: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray
         const job = jobs[index]
         return job === undefined ? [] : [{ index, job }]
       })
-      const now = yield* db.now
-      const batch = items.map((item) => item.job)
-      const rows = yield* insertNew(db, batch, now)
+      const rows = yield* write(items.map((item) => item.job))
       const created = new Set(rows.map((row) => row.id))
       const refused = items.filter(({ index, job }) => {
         if (!created.delete(job.id)) return true
@@ -260,21 +297,29 @@ const chunked = (db: Db, jobs: ReadonlyArray<NewJob>): ReadonlyArray<ReadonlyArr
   return parts
 }
 
-/** For a transaction that is open already. */
-export const insertWithin = (db: Db, jobs: ReadonlyArray<NewJob>) =>
-  Effect.map(
-    Effect.forEach(chunked(db, jobs), (part) => chunk(db, part)),
-    (parts) => parts.flat()
-  )
+export type InsertWithin = (
+  jobs: ReadonlyArray<NewJob>
+) => Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError>
 
-export const insert =
-  (db: Db): Service["insert"] =>
-  (jobs) => {
+/** For a transaction that is open already. */
+export const insertWithin = (db: Db): InsertWithin => {
+  const write = insertNew[db.dialect](db)
+  return (jobs) =>
+    Effect.map(
+      Effect.forEach(chunked(db, jobs), (part) => chunk(db, write, part)),
+      (parts) => parts.flat()
+    )
+}
+
+export const insert = (db: Db): Service["insert"] => {
+  const write = insertWithin(db)
+  return (jobs) => {
     if (jobs.length === 0) return Effect.succeed([])
     const refused = refusal(jobs)
     if (refused !== undefined) return Effect.fail(refused)
-    const all = insertWithin(db, jobs)
+    const all = write(jobs)
     // what refuses one at last, must not leave others written before: a further chunk, or keys that changed hands
     const several = chunked(db, jobs).length > 1 || (jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null))
     return several ? db.atomic("insert", all) : db.run("insert", all)
   }
+}

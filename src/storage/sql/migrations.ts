@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
 import type { Db, Dialect } from "./db.js"
 import { qualified } from "./db.js"
-import { inserted } from "./row.js"
 import { createMysql } from "./mysqlTables.js"
+import { pgFunctions } from "./pgFunctions.js"
 
 interface Step {
   readonly id: number
@@ -99,60 +99,10 @@ const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<str
   ]
 }
 
-/**
- * The best of each queue that has pending jobs, then the best of those: the walk hops from queue to queue, so what waits
- * in a queue that is paused, or another lane's, costs nothing. With statistics absent or from a quieter hour the planner
- * expects few ready rows and sorts the whole backlog for each claim, and compiles what takes a millisecond; only a
- * function can carry planner settings without a transaction of its own, and it keeps its plan.
- */
-const createReady = (schema: string | undefined): string => {
-  const jobs = qualified("dbjobq_jobs", schema)
-  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_ready", schema)}(
-  names text[], queues text[], except_queues text[], max_rows integer
-) RETURNS SETOF text LANGUAGE plpgsql VOLATILE SET enable_sort = off SET enable_seqscan = off SET jit = off AS $dbjobq$
-BEGIN
-  RETURN QUERY WITH RECURSIVE waiting (queue) AS (
-    (SELECT j.queue FROM ${jobs} AS j WHERE j.state = 'pending' ORDER BY j.queue LIMIT 1)
-    UNION ALL
-    SELECT (SELECT j.queue FROM ${jobs} AS j WHERE j.state = 'pending' AND j.queue > w.queue ORDER BY j.queue LIMIT 1)
-    FROM waiting AS w WHERE w.queue IS NOT NULL
-  )
-  SELECT r.id FROM waiting AS w CROSS JOIN LATERAL (
-    SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
-    WHERE j.state = 'pending' AND j.queue = w.queue AND j.name = ANY($1)
-    ORDER BY j.priority DESC, j.run_at, j.id LIMIT $4 FOR UPDATE OF j SKIP LOCKED
-  ) AS r
-  WHERE w.queue IS NOT NULL AND ($2 IS NULL OR w.queue = ANY($2)) AND ($3 IS NULL OR NOT (w.queue = ANY($3)))
-    AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused)
-  ORDER BY r.priority DESC, r.run_at, r.id LIMIT $4;
-END
-$dbjobq$`
-}
-
-/**
- * One job, and the wake-up for it; answers whether it was written. A statement that comes without a plan is planned
- * each time, which takes longer than to insert a row.
- */
-const createInsert = (schema: string | undefined): string =>
-  `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_insert", schema)}(
-  channel text, at bigint, id text, name text, queue text, priority integer, payload text, run_at bigint, delay bigint,
-  max_attempts integer, unique_key text, tags text, traceparent text, schedule_id text, slot bigint
-) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $dbjobq$
-DECLARE due bigint := coalesce($8, $2 + $9);
-BEGIN
-  INSERT INTO ${qualified("dbjobq_jobs", schema)} (${inserted})
-  VALUES ($3, $4, $5, CASE WHEN due <= $2 THEN 'pending' ELSE 'scheduled' END, $6, $7, due, $10, $11, $12, $13, $14, $15, $2)
-  ON CONFLICT DO NOTHING;
-  IF NOT FOUND THEN RETURN false; END IF;
-  PERFORM pg_notify($1, 'jobs');
-  RETURN true;
-END
-$dbjobq$`
-
 const first = (dialect: Dialect, schema: string | undefined): ReadonlyArray<string> => {
   switch (dialect) {
     case "pg":
-      return [...create(dialect, schema), createReady(schema), createInsert(schema)]
+      return [...create(dialect, schema), ...pgFunctions(schema)]
     case "sqlite":
       return create(dialect, schema)
     case "mysql":

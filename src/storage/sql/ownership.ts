@@ -25,20 +25,26 @@ const open = Effect.map(
 /** Outside any transaction that the fiber may have inherited. */
 export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.mapInputContext(AfterCommit.outside(effect), (context: Context.Context<R>) => {
-    if (!context.unsafeMap.has(SqlClient.TransactionConnection.key)) return context
+    if (!inAny(context)) return context
     const services = new Map(context.unsafeMap)
     services.delete(SqlClient.TransactionConnection.key)
     return Context.unsafeMake<R>(services)
   })
 
+/** The fiber of this context is inside some client's transaction. */
+export const inAny = (context: Context.Context<never>): boolean =>
+  context.unsafeMap.has(SqlClient.TransactionConnection.key)
+
 /** Whether the running fiber is inside any client's transaction; where `home` has been, inside one of ours. */
-export const isOpen: Effect.Effect<boolean> = Effect.map(open, Option.isSome)
+export const isOpen: Effect.Effect<boolean> = Effect.contextWith(inAny)
 
 const of = (isOwn: (connection: object) => boolean, remember: Effect.Effect<void>): Ownership => ({
   inTransaction: Effect.map(open, Option.exists(isOwn)),
   home: (effect) =>
-    Effect.flatMap(open, (connection) =>
-      Option.isNone(connection) || isOwn(connection.value) ? effect : detached(effect)
+    Effect.contextWithEffect((context) =>
+      inAny(context)
+        ? Effect.flatMap(open, (connection) => (Option.exists(connection, isOwn) ? effect : detached(effect)))
+        : effect
     ),
   remember
 })

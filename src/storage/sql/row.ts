@@ -1,6 +1,5 @@
 /** Rows as drivers give them, and as the seam wants them. */
 import type { ClaimedJob, JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
-import type { Dialect } from "./db.js"
 
 /** bigint arrives as text from pg and as a number from SQLite and MySQL. */
 export type Big = string | number
@@ -74,12 +73,8 @@ export const inserted =
   "id, name, queue, state, priority, payload, run_at, max_attempts, unique_key, tags, traceparent, schedule_id, slot, enqueued_at"
 
 /** The columns of a `ClaimedJob` under its own names, so that what the driver makes of a row is one. */
-export const claimedColumns = (dialect: Dialect): string => {
-  // pg gives bigint as text, and epoch milliseconds fit a double
-  const big = (column: string) => (dialect === "pg" ? `${column}::float8` : column)
-  return `id, name, queue, priority, payload, ${big("run_at")} AS "runAt", attempt, max_attempts AS "maxAttempts",
-  ${big("token")} AS token, traceparent, schedule_id AS "scheduleId", ${big("slot")} AS slot, ${big("enqueued_at")} AS "enqueuedAt"`
-}
+export const claimedColumns = `id, name, queue, priority, payload, run_at AS "runAt", attempt, max_attempts AS "maxAttempts",
+  token, traceparent, schedule_id AS "scheduleId", slot, enqueued_at AS "enqueuedAt"`
 
 const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 

@@ -1,5 +1,4 @@
 import type { SqlError } from "@effect/sql/SqlError"
-import type * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import { leadsTo } from "../../internal/transitions.js"
@@ -9,10 +8,12 @@ import * as Change from "./change.js"
 import { chunks } from "./chunks.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
+import * as PgCall from "./pgCall.js"
 import * as Mysql from "./mysql.js"
 import type { Big } from "./row.js"
 import { splitRepeats } from "./repeats.js"
-import { type ById, byId } from "./values.js"
+import { settlement } from "./settlement.js"
+import { byId, oneOrById } from "./values.js"
 
 const delayOf = (outcome: Outcome): number =>
   outcome.to === "retry" || outcome.to === "snooze" ? whole(outcome.delay) : 0
@@ -31,24 +32,6 @@ const bodyOf = (outcome: Outcome): string | null => {
 
 const key = (id: string, token: Big): string => `${token} ${id}`
 
-/** `v` says how a row finds its outcome's values. */
-const assignments = (v: ById["of"]): string => `state = CASE
-    WHEN ${v("kind")} = 'complete' THEN 'completed'
-    WHEN ${v("kind")} = 'fail' THEN 'failed'
-    WHEN ${v("kind")} = 'cancel' OR cancel_requested THEN 'cancelled'
-    WHEN ${v("delay")} > 0 THEN 'scheduled'
-    ELSE 'pending' END,
-  run_at = CASE WHEN ${v("kind")} IN ('retry', 'snooze') AND NOT cancel_requested THEN n.t + ${v("delay")} ELSE run_at END,
-  attempt = CASE WHEN ${v("kind")} IN ('snooze', 'release') AND attempt > 0 THEN attempt - 1 ELSE attempt END,
-  result = CASE WHEN ${v("kind")} = 'complete' THEN ${v("body")} ELSE NULL END,
-  failure = CASE
-    WHEN ${v("kind")} IN ('fail', 'retry') THEN ${v("body")}
-    WHEN ${v("kind")} = 'complete' THEN NULL
-    ELSE failure END,
-  finished_at = CASE WHEN ${v("kind")} IN ('complete', 'fail', 'cancel') OR cancel_requested THEN n.t ELSE NULL END,
-  owner = NULL,
-  lease_until = NULL`
-
 const endsAll = (outcomes: ReadonlyArray<Outcome>): boolean =>
   outcomes.every(({ to }) => to === "complete" || to === "fail" || to === "cancel")
 
@@ -57,75 +40,69 @@ interface Settled {
   readonly token: Big
 }
 
+/** Records outcomes of different jobs in one statement; answers which. */
+type Update = (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<Settled>, SqlError | StorageError>
+
 /** When any was refused, what the rows say now tells which. */
 const allOrNone = (outcomes: ReadonlyArray<Outcome>, answer: unknown): ReadonlyArray<Outcome> =>
   affected(answer) === outcomes.length ? outcomes : []
 
-const updateMysql = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
-  const { sql } = db
-  return Effect.gen(function* () {
-    const now = yield* db.now
-    const answer = yield* sql`UPDATE ${Mysql.values(
-      sql,
-      { k: "key", held: "bigint", kind: "key", delay: "bigint", body: "text" },
-      outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
-    )} STRAIGHT_JOIN ${db.jobs} ON id = v.k JOIN (SELECT ${now} AS t) AS n
-SET ${sql.literal(assignments((column) => `v.${column}`))}
+const updateMysql =
+  (db: Db): Update =>
+  (outcomes) => {
+    const { sql } = db
+    return Effect.gen(function* () {
+      const now = yield* db.now
+      const answer = yield* sql`UPDATE ${Mysql.values(
+        sql,
+        { k: "key", held: "bigint", kind: "key", delay: "bigint", body: "text" },
+        outcomes.map((outcome) => [outcome.id, outcome.token, outcome.to, delayOf(outcome), bodyOf(outcome)])
+      )} STRAIGHT_JOIN ${db.jobs} ON id = v.k JOIN (SELECT ${now} AS t) AS n
+SET ${sql.literal(settlement((column) => `v.${column}`, "n.t"))}
 WHERE token = v.held AND owner IS NOT NULL`.raw
-    if (affected(answer) !== 0 && !endsAll(outcomes)) yield* db.tell("jobs")
-    return allOrNone(outcomes, answer)
-  })
-}
+      if (affected(answer) !== 0 && !endsAll(outcomes)) yield* db.tell("jobs")
+      return allOrNone(outcomes, answer)
+    })
+  }
 
-/**
- * Whether a row runs is asked by its owner: a predicate on `state` lets the planner walk the lease index instead of the
- * primary key, which makes the cost grow with the rows in flight.
- */
-const statement = (db: Db, outcomes: ReadonlyArray<Outcome>) => {
-  const settled = byId(db, outcomes, {
-    held: { type: "bigint", of: (outcome) => outcome.token },
-    kind: { type: "text", of: (outcome) => outcome.to },
-    delay: { type: "bigint", of: delayOf },
-    body: { type: "text", of: bodyOf }
-  })
-  return Effect.map(
-    db.now,
-    (now) => db.sql`UPDATE ${db.jobs} SET ${db.sql.literal(assignments(settled.of))}
+const updateSqlite =
+  (db: Db): Update =>
+  (outcomes) => {
+    const settled = byId(db, outcomes, {
+      held: { type: "bigint", of: (outcome) => outcome.token },
+      kind: { type: "text", of: (outcome) => outcome.to },
+      delay: { type: "bigint", of: delayOf },
+      body: { type: "text", of: bodyOf }
+    })
+    return Effect.flatMap(db.now, (now) => {
+      const statement = db.sql`UPDATE ${db.jobs} SET ${db.sql.literal(settlement(settled.of, "n.t"))}
 FROM ${settled.from}, (SELECT ${now} AS t) AS n
 WHERE ${settled.where} AND token = ${db.sql.literal(settled.of("held"))} AND owner IS NOT NULL`
-  )
-}
+      return endsAll(outcomes)
+        ? Effect.map(db.sql`${statement}`.raw, (answer) => allOrNone(outcomes, answer))
+        : db.telling<Settled>("jobs", "id, token", statement)
+    })
+  }
 
-/** Which were settled is told only when not all of them were. */
-const endPg = (
-  db: Db,
-  outcomes: ReadonlyArray<Outcome>,
-  update: Statement.Fragment
-): Effect.Effect<ReadonlyArray<Settled>, SqlError> =>
-  Effect.map(
-    db.sql<{ readonly ids: string | null; readonly settled: number }>`WITH settled AS (${update} RETURNING id)
-SELECT CAST(n.settled AS integer) AS settled, CASE WHEN n.settled < ${outcomes.length} THEN
-  (SELECT CAST(json_agg(id) AS text) FROM settled) END AS ids
-FROM (SELECT count(*) AS settled FROM settled) AS n`,
-    ([answer]) => {
-      if (answer?.settled === outcomes.length) return outcomes
-      const ids = new Set<string>(JSON.parse(answer?.ids ?? "[]"))
-      return outcomes.filter(({ id }) => ids.has(id))
-    }
-  )
-
-const update = (
-  db: Db,
-  outcomes: ReadonlyArray<Outcome>
-): Effect.Effect<ReadonlyArray<Settled>, SqlError | StorageError> => {
-  if (db.dialect === "mysql") return updateMysql(db, outcomes)
-  return Effect.flatMap(statement(db, outcomes), (changing) => {
-    // a wake-up for what comes back only: jobs that end are the many
-    if (!endsAll(outcomes)) return db.telling<Settled>("jobs", "id, token", changing)
-    return db.dialect === "pg"
-      ? endPg(db, outcomes, changing)
-      : Effect.map(db.sql`${changing}`.raw, (answer) => allOrNone(outcomes, answer))
-  })
+/** By a function that keeps its plan. It names those settled only when not all of them were. */
+const updatePg = (db: Db): Update => {
+  const call = PgCall.make(db, "dbjobq_settle", 11)
+  return (outcomes) =>
+    Effect.flatMap(db.present, (now) =>
+      Effect.map(
+        call<{ readonly answer: string | null }>([
+          // a wake-up for what comes back only: jobs that end are the many
+          endsAll(outcomes) ? null : db.channel,
+          now,
+          JSON.stringify(outcomes.map(({ id }) => id)),
+          ...oneOrById(outcomes, ({ token }) => token),
+          ...oneOrById(outcomes, ({ to }) => to),
+          ...oneOrById(outcomes, delayOf),
+          ...oneOrById(outcomes, bodyOf)
+        ]),
+        ([row]) => PgCall.named(row?.answer, outcomes)
+      )
+    )
 }
 
 /** Outcomes in one statement. */
@@ -149,10 +126,10 @@ const partsOf = (db: Db, outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Readon
   return sent.flatMap((part) => chunks(db.dialect === "mysql" ? Mysql.inOrder(part) : part, most, sizeOf))
 }
 
-const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
+const settled = (db: Db, update: Update, outcomes: ReadonlyArray<Outcome>) =>
   Effect.gen(function* () {
     const parts = partsOf(db, outcomes)
-    const rows = (yield* Effect.forEach(parts, (part) => update(db, part))).flat()
+    const rows = (yield* Effect.forEach(parts, (part) => update(part))).flat()
     // the usual case: each hold once, and all of them good
     if (rows.length === outcomes.length) return outcomes.map(() => true)
     const applied = new Set(rows.map((row) => key(row.id, row.token)))
@@ -169,13 +146,12 @@ const settled = (db: Db, outcomes: ReadonlyArray<Outcome>) =>
     })
   })
 
-export const settle =
-  (db: Db): Service["settle"] =>
-  (outcomes) =>
-    outcomes.length === 0
-      ? Effect.succeed([])
-      : db.run(
-          "settle",
-          // without RETURNING, a row that comes back might be claimed again before it is read
-          db.dialect === "mysql" && !endsAll(outcomes) ? Change.unit(db, settled(db, outcomes)) : settled(db, outcomes)
-        )
+export const settle = (db: Db): Service["settle"] => {
+  const update = { pg: updatePg, sqlite: updateSqlite, mysql: updateMysql }[db.dialect](db)
+  return (outcomes) => {
+    if (outcomes.length === 0) return Effect.succeed([])
+    const all = settled(db, update, outcomes)
+    // without RETURNING, a row that comes back might be claimed again before it is read
+    return db.run("settle", db.dialect === "mysql" && !endsAll(outcomes) ? Change.unit(db, all) : all)
+  }
+}

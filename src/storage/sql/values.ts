@@ -49,6 +49,18 @@ const table = <Item>(
 export const values = <Item>(db: Db, items: ReadonlyArray<Item>, columns: Columns<Item>): Statement.Fragment =>
   table(db, items, sorted(db, items, columns))
 
+/** A column of items that are named by their ids, each once: the value that all have, else a JSON object by id. */
+export const oneOrById = <Item extends { readonly id: string }>(
+  items: ReadonlyArray<Item>,
+  of: (item: Item) => Value
+): readonly [one: Value, byId: string | null] => {
+  const [head] = items
+  const first = head === undefined ? null : of(head)
+  return items.every((item) => of(item) === first)
+    ? [first, null]
+    : [null, JSON.stringify(Object.fromEntries(items.map((item) => [item.id, of(item)])))]
+}
+
 export interface ById {
   /** For FROM: one row, or one for each id. */
   readonly from: Statement.Fragment

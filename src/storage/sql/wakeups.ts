@@ -1,8 +1,6 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -13,23 +11,8 @@ import { describe } from "./isTransient.js"
 import { liveClock } from "../../internal/liveClock.js"
 import { detached } from "./ownership.js"
 
-/** How a client hears of NOTIFY; only drivers with LISTEN have it. What it took is given up when the scope closes. */
-export type Listen = (channel: string) => Effect.Effect<Stream.Stream<string, SqlError>, never, Scope.Scope>
-
-/** In a fiber that nobody waits for: the driver begins and ends with statements that a dead backend never answers. */
-const heardOn = (
-  stream: Stream.Stream<string, SqlError>
-): Effect.Effect<Stream.Stream<string, SqlError>, never, Scope.Scope> =>
-  Effect.gen(function* () {
-    const payloads = yield* Queue.unbounded<string>()
-    const fiber = yield* Effect.forkDaemon(
-      Effect.interruptible(Stream.runForEach(stream, (payload) => Queue.offer(payloads, payload)))
-    )
-    yield* Effect.addFinalizer(() => Fiber.interruptFork(fiber))
-    return Stream.merge(Stream.fromQueue(payloads), Stream.drain(Stream.fromEffect(Fiber.join(fiber))), {
-      haltStrategy: "either"
-    })
-  })
+/** Hears NOTIFY until it fails; what it took is given up when its scope closes. Only drivers with LISTEN have it. */
+export type Listen = (channel: string, heard: (payload: string) => void) => Effect.Effect<void, SqlError, Scope.Scope>
 
 const interval = 5_000
 const patience = 3_000
@@ -41,53 +24,49 @@ class NoEcho {
 
 const sleep = (millis: number) => Effect.withClock(Effect.sleep(millis), liveClock)
 
-const none: ReadonlyArray<Wakeup> = []
-const all: ReadonlyArray<Wakeup> = ["jobs", "schedules"]
-
-/** The driver's stream neither fails nor recovers when its backend dies, so a probe must come back now and then. */
+/** The driver neither fails nor recovers when its backend dies, so a probe must come back now and then. */
 const session = (
   db: Db,
   channel: string,
   listen: Listen,
+  tell: (wakeup: Wakeup) => void,
   onConnected: () => void
-): Stream.Stream<Wakeup, SqlError | NoEcho> =>
-  Stream.unwrapScoped(
-    Effect.gen(function* () {
-      const payloads = yield* Effect.flatMap(listen(channel), heardOn)
-      const probe = `?${yield* Random.nextInt}`
-      let echoed = false
-      let connected = false
-      const heard = Stream.mapConcat(payloads, (payload): ReadonlyArray<Wakeup> => {
-        if (payload === "jobs" || payload === "schedules") return [payload]
-        if (payload !== probe) return none
-        echoed = true
-        if (connected) return none
-        connected = true
-        onConnected()
-        // what was sent while nobody listened is lost: one hint of each kind makes the worker look
-        return all
-      })
-      const ask = detached(db.sql`SELECT pg_notify(${channel}, ${probe})`)
-      const check = Effect.gen(function* () {
-        echoed = false
-        const until = liveClock.unsafeCurrentTimeMillis() + patience
-        let asked = 0
-        while (!echoed) {
-          if (liveClock.unsafeCurrentTimeMillis() > until) return yield* Effect.fail(new NoEcho())
-          // the first probe may be sent before LISTEN is in force
-          if (asked++ % 20 === 0) yield* ask
-          yield* sleep(25)
-        }
-        yield* sleep(interval)
-      })
-      return Stream.merge(heard, Stream.drain(Stream.repeatEffect(check)), { haltStrategy: "either" })
+): Effect.Effect<void, SqlError | NoEcho, Scope.Scope> =>
+  Effect.flatMap(Random.nextInt, (random) => {
+    const probe = `?${random}`
+    let echoed = false
+    let connected = false
+    const heard = (payload: string) => {
+      if (payload === "jobs" || payload === "schedules") return tell(payload)
+      if (payload !== probe) return
+      echoed = true
+      if (connected) return
+      connected = true
+      onConnected()
+      // what was sent while nobody listened is lost: one hint of each kind makes the worker look
+      tell("jobs")
+      tell("schedules")
+    }
+    const ask = detached(db.sql`SELECT pg_notify(${channel}, ${probe})`)
+    const check = Effect.gen(function* () {
+      echoed = false
+      const until = liveClock.unsafeCurrentTimeMillis() + patience
+      let asked = 0
+      while (!echoed) {
+        if (liveClock.unsafeCurrentTimeMillis() > until) return yield* Effect.fail(new NoEcho())
+        // the first probe may be sent before LISTEN is in force
+        if (asked++ % 20 === 0) yield* ask
+        yield* sleep(25)
+      }
+      yield* sleep(interval)
     })
-  )
+    return Effect.raceFirst(listen(channel, heard), Effect.forever(check))
+  })
 
 export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<Wakeup, StorageError> => {
   const channel = db.channel
   if (listen === undefined || channel === undefined) return Stream.empty
-  return Stream.suspend(() => {
+  const listening = (tell: (wakeup: Wakeup) => void) => {
     const warned = new Set<string>()
     let failures = 0
     const warn = (cause: Cause.Cause<SqlError | NoEcho>) => {
@@ -103,15 +82,14 @@ export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<Wakeu
     const connected = () => {
       failures = 0
     }
-    const again: Stream.Stream<Wakeup> = session(db, channel, listen, connected).pipe(
-      Stream.concat(Stream.fail(new NoEcho())),
-      Stream.catchAllCause((cause) =>
-        Stream.concat(
-          Stream.drain(Stream.fromEffect(Effect.zipRight(warn(cause), pause))),
-          Stream.suspend(() => again)
-        )
-      )
+    return session(db, channel, listen, tell, connected).pipe(
+      Effect.scoped,
+      Effect.zipRight(Effect.fail(new NoEcho())),
+      Effect.catchAllCause((cause) => Effect.zipRight(warn(cause), pause)),
+      Effect.forever
     )
-    return again
+  }
+  return Stream.asyncPush<Wakeup>((emit) => Effect.forkScoped(listening((wakeup) => emit.single(wakeup))), {
+    bufferSize: "unbounded"
   })
 }

@@ -1,0 +1,41 @@
+/** Calls of the storage's own functions in PostgreSQL: what a job waits for, so by the shortest way. */
+import type { SqlError } from "@effect/sql/SqlError"
+import * as Statement from "@effect/sql/Statement"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as trace from "../../internal/trace.js"
+import type { Db } from "./db.js"
+import { qualified } from "./db.js"
+import { inAny } from "./ownership.js"
+
+/** Those of the items that an answer names; NULL stands for all. */
+export const named = <Item extends { readonly id: string }>(
+  answer: string | null | undefined,
+  items: ReadonlyArray<Item>
+): ReadonlyArray<Item> => {
+  if (answer === null) return items
+  const ids = new Set<string>(JSON.parse(answer ?? "[]"))
+  return items.filter(({ id }) => ids.has(id))
+}
+
+/**
+ * Answers with the rows of the function, or with its value as `answer`. A statement of `@effect/sql` makes a span, asks
+ * for a connection and can be transformed: where none of these has anything to say, the driver is called at once.
+ */
+export const make = (
+  { schema, single, sql }: Db,
+  name: string,
+  arity: number
+): (<A extends object>(values: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, SqlError>) => {
+  const places = Array.from({ length: arity }, (_, i) => `$${i + 1}`).join(", ")
+  const text = `SELECT * FROM ${qualified(name, schema)}(${places}) AS answer`
+  return <A extends object>(values: ReadonlyArray<unknown>) =>
+    Effect.withFiberRuntime<ReadonlyArray<A>, SqlError>((fiber) =>
+      single === undefined ||
+      inAny(fiber.currentContext) ||
+      trace.isInstalled(fiber.currentTracer) ||
+      Option.isSome(fiber.getFiberRef(Statement.currentTransformer))
+        ? sql.unsafe<A>(text, [...values])
+        : single.execute(text, values, undefined)
+    )
+}

@@ -1,0 +1,147 @@
+/**
+ * The statements of PostgreSQL that run for each job, as functions. A function keeps its plan, where a statement is
+ * planned each time, which takes longer than to write a row or two; and it can carry planner settings without a
+ * transaction of its own. With statistics absent or from a quieter hour the planner would sort the backlog for each
+ * claim, scan the table for what it has a key to, and compile what takes a millisecond.
+ */
+import { qualified } from "./db.js"
+import { inserted } from "./row.js"
+import { settlement } from "./settlement.js"
+
+/** What a function is told the time is, or the store's own. */
+const present = (told: string) => `DECLARE
+  present bigint := coalesce(${told}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);`
+
+const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off"
+
+/**
+ * Makes the best of the ready jobs running: the best of each queue that has any, then the best of those. The walk hops
+ * from queue to queue, so what waits in a queue that is paused, or another lane's, costs nothing.
+ */
+const claim = (schema: string | undefined): string => {
+  const jobs = qualified("dbjobq_jobs", schema)
+  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_claim", schema)}(
+  at bigint, names text[], queues text[], except_queues text[], max_rows integer, claimer text, lease bigint
+) RETURNS TABLE (
+  id text, name text, queue text, priority integer, payload text, "runAt" float8, attempt integer,
+  "maxAttempts" integer, token float8, traceparent text, "scheduleId" text, slot float8, "enqueuedAt" float8
+) LANGUAGE plpgsql VOLATILE ${planned} AS $dbjobq$
+#variable_conflict use_column
+${present("$1")}
+BEGIN
+  RETURN QUERY UPDATE ${jobs} AS c SET
+    state = 'running', attempt = c.attempt + 1, token = c.token + 1, owner = $6, lease_until = present + $7, started_at = present,
+    progress = NULL, progress_message = NULL
+  WHERE c.id = ANY(ARRAY(
+    WITH RECURSIVE waiting (queue) AS (
+      (SELECT j.queue FROM ${jobs} AS j WHERE j.state = 'pending' ORDER BY j.queue LIMIT 1)
+      UNION ALL
+      SELECT (SELECT j.queue FROM ${jobs} AS j WHERE j.state = 'pending' AND j.queue > w.queue ORDER BY j.queue LIMIT 1)
+      FROM waiting AS w WHERE w.queue IS NOT NULL
+    )
+    SELECT r.id FROM waiting AS w CROSS JOIN LATERAL (
+      SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
+      WHERE j.state = 'pending' AND j.queue = w.queue AND j.name = ANY($2)
+      ORDER BY j.priority DESC, j.run_at, j.id LIMIT $5 FOR UPDATE OF j SKIP LOCKED
+    ) AS r
+    WHERE w.queue IS NOT NULL AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
+      AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused)
+    ORDER BY r.priority DESC, r.run_at, r.id LIMIT $5
+  ))
+  RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
+    c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;
+END
+$dbjobq$`
+}
+
+/**
+ * Records outcomes of jobs that are named by their ids, each once; each value is given once for all, or in an object by
+ * id. Tells the channel, if any, that jobs come back. Answers NULL when all were held, else the ids of those that were.
+ * There is no join: with statistics from a quieter hour the planner expects a row or none, and compares each with each.
+ */
+const settle = (schema: string | undefined): string => {
+  const update = (of: (value: "held" | "kind" | "delay" | "body") => string) => `WITH ended AS (
+      UPDATE ${qualified("dbjobq_jobs", schema)} SET ${settlement(of, "present")}
+      WHERE id = ANY(ARRAY(SELECT json_array_elements_text($3))) AND token = ${of("held")} AND owner IS NOT NULL
+      RETURNING id
+    )
+    SELECT array_agg(id) INTO settled FROM ended`
+  const one = { held: "$4", kind: "$6", delay: "$8", body: "$10" }
+  const byId = {
+    held: "coalesce(CAST($5 ->> id AS bigint), $4)",
+    kind: "coalesce($7 ->> id, $6)",
+    delay: "coalesce(CAST($9 ->> id AS bigint), $8)",
+    body: "coalesce($11 ->> id, $10)"
+  }
+  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_settle", schema)}(
+  channel text, at bigint, ids json, held bigint, helds jsonb, kind text, kinds jsonb, delay bigint, delays jsonb,
+  body text, bodies jsonb
+) RETURNS text LANGUAGE plpgsql VOLATILE ${planned} AS $dbjobq$
+#variable_conflict use_column
+${present("$2")}
+  settled text[];
+BEGIN
+  IF num_nonnulls($5, $7, $9, $11) = 0 THEN
+    ${update((value) => one[value])};
+  ELSE
+    ${update((value) => byId[value])};
+  END IF;
+  IF $1 IS NOT NULL AND settled IS NOT NULL THEN PERFORM pg_notify($1, 'jobs'); END IF;
+  RETURN CASE WHEN coalesce(array_length(settled, 1), 0) < json_array_length($3)
+    THEN coalesce(CAST(array_to_json(settled) AS text), '[]') END;
+END
+$dbjobq$`
+}
+
+/** Makes pending what has come due, and tells when the next will. */
+const promote = (schema: string | undefined): string => {
+  const jobs = qualified("dbjobq_jobs", schema)
+  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_promote", schema)}(at bigint, max_rows integer)
+RETURNS TABLE (promoted integer, "nextIn" float8) LANGUAGE plpgsql VOLATILE ${planned} AS $dbjobq$
+#variable_conflict use_column
+${present("$1")}
+BEGIN
+  UPDATE ${jobs} SET state = 'pending' WHERE id = ANY(ARRAY(
+    SELECT id FROM ${jobs} WHERE state = 'scheduled' AND run_at <= present ORDER BY run_at LIMIT $2 FOR UPDATE SKIP LOCKED
+  ));
+  GET DIAGNOSTICS promoted = ROW_COUNT;
+  "nextIn" := (SELECT greatest(run_at - present, 0) FROM ${jobs} WHERE state = 'scheduled' ORDER BY run_at LIMIT 1);
+  RETURN NEXT;
+END
+$dbjobq$`
+}
+
+/** Jobs, and the wake-up for them. Answers NULL when all are new, else the ids of those that are. */
+const insert = (schema: string | undefined): string =>
+  `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_insert", schema)}(channel text, at bigint, jobs json)
+RETURNS text LANGUAGE plpgsql VOLATILE AS $dbjobq$
+#variable_conflict use_column
+${present("$2")}
+  made text[];
+BEGIN
+  WITH written AS (
+    INSERT INTO ${qualified("dbjobq_jobs", schema)} (${inserted})
+    SELECT j.id, j.name, j.queue,
+      CASE WHEN coalesce(j.run_at, present + j.delay) <= present THEN 'pending' ELSE 'scheduled' END,
+      j.priority, j.payload, coalesce(j.run_at, present + j.delay), j.max_attempts, j.unique_key, j.tags, j.traceparent,
+      j.schedule_id, j.slot, present
+    FROM json_to_recordset($3) AS j (
+      id text, name text, queue text, priority integer, payload text, run_at bigint, delay bigint, max_attempts integer,
+      unique_key text, tags text, traceparent text, schedule_id text, slot bigint
+    )
+    ON CONFLICT DO NOTHING
+    RETURNING id
+  )
+  SELECT array_agg(id) INTO made FROM written;
+  IF made IS NOT NULL THEN PERFORM pg_notify($1, 'jobs'); END IF;
+  RETURN CASE WHEN coalesce(array_length(made, 1), 0) < json_array_length($3)
+    THEN coalesce(CAST(array_to_json(made) AS text), '[]') END;
+END
+$dbjobq$`
+
+export const pgFunctions = (schema: string | undefined): ReadonlyArray<string> => [
+  claim(schema),
+  promote(schema),
+  settle(schema),
+  insert(schema)
+]
