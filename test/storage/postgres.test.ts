@@ -15,6 +15,7 @@ import { job } from "./jobs.js"
 import { proxy } from "./proxy.js"
 import { dropSchema, postgres, query, randomSchema } from "./servers.js"
 import { sqlSuite } from "./shared.js"
+import { turnsSuite } from "./turns.js"
 
 const server = await postgres()
 const url = server?.url ?? ""
@@ -38,6 +39,8 @@ else {
   storageModel("PostgreSQL, Effect's clock", PgStorage.layer({ url, schema: fresh(), clock: "effect" }))
 
   sqlSuite("PostgreSQL", PgStorage.layer({ url, schema: fresh() }))
+
+  turnsSuite("PgStorage", () => PgStorage.layer({ url, schema: fresh(), maxConnections: 3 }))
 
   halfOpenSuite("PgStorage", {
     defaultPort: 5432,

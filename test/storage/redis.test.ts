@@ -20,6 +20,7 @@ import { storageModel } from "../../src/testing/model.js"
 import * as Worker from "../../src/Worker.js"
 import { job } from "./jobs.js"
 import { canStart, dropKeys, randomPrefix, redis, start, startCluster, withClient } from "./redisServer.js"
+import { turnsSuite } from "./turns.js"
 
 const url = await redis()
 const prefixes: Array<string> = []
@@ -47,6 +48,7 @@ if (url === undefined) describe.skip("Redis: no server", () => {})
 else {
   storageContract("Redis", RedisStorage.layer({ url, prefix: fresh() }))
   storageContract("Redis, Effect's clock", RedisStorage.layer({ url, prefix: fresh(), clock: "effect" }))
+  turnsSuite("RedisStorage", () => RedisStorage.layer({ url, prefix: fresh() }))
   storageModel("Redis", RedisStorage.layer({ url, prefix: fresh() }))
   storageModel("Redis, Effect's clock", RedisStorage.layer({ url, prefix: fresh(), clock: "effect" }))
 

@@ -4,7 +4,7 @@ import * as metrics from "../metrics.js"
 import type { Held, Holds } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
 import * as Monotonic from "./monotonic.js"
-import * as Signal from "./signal.js"
+import * as Signal from "../signal.js"
 
 export interface Deadlines {
   readonly watch: (entry: Held) => void

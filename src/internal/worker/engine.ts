@@ -16,7 +16,7 @@ import * as Renewer from "./renewer.js"
 import * as Runner from "./runner.js"
 import * as Scheduler from "./scheduler.js"
 import * as Settler from "./settler.js"
-import * as Signal from "./signal.js"
+import * as Signal from "../signal.js"
 import * as Sweeper from "./sweeper.js"
 
 /** How long an interrupted handler may take to run its finalizers before its job is handed back without it. */

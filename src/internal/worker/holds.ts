@@ -5,7 +5,7 @@ import type { HandlerService } from "../../Job.js"
 import type { ClaimedJob, Outcome } from "../../JobStorage.js"
 import type { Reason } from "../attempt.js"
 import type { Settings } from "./options.js"
-import * as Signal from "./signal.js"
+import * as Signal from "../signal.js"
 
 export interface Held {
   readonly row: ClaimedJob

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Turns from "../../internal/turns.js"
 import * as GroupCommit from "../../internal/groupCommit.js"
 import type { Service } from "../../JobStorage.js"
 import { cancel } from "./cancel.js"
@@ -11,6 +12,7 @@ import { fire } from "./fire.js"
 import { get } from "./get.js"
 import { atomicInsert, insert } from "./insert.js"
 import { list } from "./list.js"
+import { look } from "./look.js"
 import { pausedQueues, pauseQueue, resumeQueue } from "./pause.js"
 import { progress } from "./progress.js"
 import { promote } from "./promote.js"
@@ -31,6 +33,7 @@ const largest = 512 * 1024 * 1024
 
 export const make = (connection: Connection, base: string, storeClock: boolean, groupCommit: boolean): Service => {
   const db = Db.make(connection, storeClock)
+  const turns = Turns.make(claim(db), look(db))
   return {
     capabilities: {
       storage: "redis",
@@ -41,7 +44,7 @@ export const make = (connection: Connection, base: string, storeClock: boolean, 
       limits: { payloadBytes: largest, resultBytes: largest, atomicInsert }
     },
     insert: groupCommit ? GroupCommit.make(insert(db), Effect.succeed(false)) : insert(db),
-    claim: claim(db),
+    claim: turns.claim,
     promote: promote(db),
     settle: settle(db),
     renew: renew(db),
@@ -65,6 +68,6 @@ export const make = (connection: Connection, base: string, storeClock: boolean, 
     listSchedules: listSchedules(db),
     dueSchedules: dueSchedules(db),
     fire: fire(db),
-    wakeups: wakeups(connection, base)
+    wakeups: wakeups(connection, db, base, turns)
   }
 }

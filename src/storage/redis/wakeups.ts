@@ -7,14 +7,29 @@ import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Connection } from "./connection.js"
 import { liveClock } from "../../internal/liveClock.js"
+import * as Turns from "../../internal/turns.js"
+import type { Db } from "./db.js"
 import { storageError } from "./errors.js"
+import * as Script from "./script.js"
 
 /** How often a subscriber that hears nothing asks whether the other side is there. */
-const heartbeat = "5 seconds"
+const heartbeat = 5_000
+
+/** What a listener says of itself, so that the others know how many there are. */
+const present = Script.make("present", "goesOn", `redis.call('PUBLISH', base .. 'wakeups', ARGV[2])`)
 
 /** Listens on one connection until it is lost. */
-const session = (connection: Connection, base: string, tell: Hints.Hints["tell"]): Effect.Effect<never, StorageError> =>
+const session = (
+  connection: Connection,
+  db: Db,
+  base: string,
+  turns: Turns.Turns,
+  tell: Hints.Hints["tell"]
+): Effect.Effect<never, StorageError> =>
   Effect.gen(function* () {
+    const name = `?${yield* Random.nextInt}`
+    const others = Turns.rivals(heartbeat)
+    const jobs = turns.listener(others, () => tell("jobs"))
     const subscriber = yield* Effect.acquireRelease(
       Effect.sync(() => connection.subscriber()),
       (one) => Effect.sync(() => one.disconnect())
@@ -24,7 +39,9 @@ const session = (connection: Connection, base: string, tell: Hints.Hints["tell"]
       reason = error
     })
     subscriber.on("message", (_channel, message) => {
-      if (message === "jobs" || message === "schedules") tell(message)
+      if (message === "jobs") jobs.heard()
+      else if (message === "schedules") tell(message)
+      else if (message.startsWith("?") && message !== name) others.seen(message)
     })
     const ask = (question: () => Promise<unknown>) =>
       Effect.tryPromise({ try: question, catch: (error) => storageError("wakeups", error) })
@@ -38,17 +55,18 @@ const session = (connection: Connection, base: string, tell: Hints.Hints["tell"]
       tell("schedules")
       // a connection that died without a word is found by a question that stays unanswered
       return yield* Effect.forever(
-        Effect.zipRight(
-          Effect.sleep(heartbeat),
-          ask(() => subscriber.ping())
+        // those who do not hear of it ask sooner than they need to
+        Effect.ignore(db.run(present, [name], () => undefined)).pipe(
+          Effect.zipRight(Effect.sleep(heartbeat)),
+          Effect.zipRight(ask(() => subscriber.ping()))
         )
       )
     })
-    return yield* Effect.raceFirst(closed, listen)
+    return yield* Effect.raceFirst(closed, Effect.raceFirst(listen, jobs.run))
   }).pipe(Effect.scoped, Effect.withClock(liveClock))
 
 /** Each reader of the stream has a connection of its own, made anew whenever it is lost. */
-export const wakeups = (connection: Connection, base: string): Stream.Stream<Wakeup> =>
+export const wakeups = (connection: Connection, db: Db, base: string, turns: Turns.Turns): Stream.Stream<Wakeup> =>
   Stream.unwrapScoped(
     Effect.gen(function* () {
       const hints = yield* Hints.make
@@ -61,7 +79,7 @@ export const wakeups = (connection: Connection, base: string): Stream.Stream<Wak
         )
       }
       const pause = Effect.flatMap(Random.next, (unit) => Effect.sleep(250 + 500 * unit))
-      yield* session(connection, base, hints.tell).pipe(
+      yield* session(connection, db, base, turns, hints.tell).pipe(
         Effect.catchAll((error) => Effect.zipRight(warn(error), Effect.withClock(pause, liveClock))),
         Effect.repeat(Schedule.forever),
         Effect.forkScoped

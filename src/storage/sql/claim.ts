@@ -2,9 +2,11 @@ import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
 import type { ClaimedJob, ClaimRequest, Service } from "../../JobStorage.js"
+import type { Left } from "../../internal/turns.js"
 import * as Change from "./change.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
+import { detached } from "./ownership.js"
 import * as PgCall from "./pgCall.js"
 import type { Big } from "./row.js"
 import { byClaimOrder, claimedColumns } from "./row.js"
@@ -110,6 +112,12 @@ export const claim = (db: Db): Service["claim"] => {
       : Effect.map(db.run("claim", claimed(request)), (rows) =>
           db.dialect === "mysql" ? rows : [...rows].sort(byClaimOrder)
         )
+}
+
+/** On PostgreSQL only. */
+export const look = (db: Db): Effect.Effect<Left, SqlError> => {
+  const call = PgCall.make(db, "dbjobq_look", 0)
+  return Effect.map(detached(call<Left>([])), ([left]) => left ?? { pending: true, due: null })
 }
 
 type Promoted = Effect.Effect.Success<ReturnType<Service["promote"]>>

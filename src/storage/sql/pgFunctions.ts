@@ -111,6 +111,18 @@ END
 $dbjobq$`
 }
 
+/** What there is for workers to do, now or later; reads one entry of each index. */
+const look = (schema: string | undefined): string => {
+  const jobs = qualified("dbjobq_jobs", schema)
+  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_look", schema)}()
+RETURNS TABLE (pending boolean, due float8) LANGUAGE plpgsql STABLE ${planned} AS $dbjobq$
+BEGIN
+  RETURN QUERY SELECT EXISTS (SELECT 1 FROM ${jobs} WHERE state = 'pending'),
+    (SELECT run_at::float8 FROM ${jobs} WHERE state = 'scheduled' ORDER BY run_at LIMIT 1);
+END
+$dbjobq$`
+}
+
 /** Jobs, and the wake-up for them. Answers NULL when all are new, else the ids of those that are. */
 const insert = (schema: string | undefined): string =>
   `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_insert", schema)}(channel text, at bigint, jobs json)
@@ -142,6 +154,7 @@ $dbjobq$`
 export const pgFunctions = (schema: string | undefined): ReadonlyArray<string> => [
   claim(schema),
   promote(schema),
+  look(schema),
   settle(schema),
   insert(schema)
 ]

@@ -7,12 +7,13 @@ import { JobStorage, Transactional } from "../../JobStorage.js"
 import * as Hints from "../../internal/hints.js"
 import { identity } from "effect/Function"
 import * as AfterCommit from "./afterCommit.js"
-import { claim, promote } from "./claim.js"
+import { claim, look, promote } from "./claim.js"
 import type { Dialect } from "./db.js"
 import * as Db from "./db.js"
 import type { Deadline } from "./deadline.js"
 import { elsewhere } from "./elsewhere.js"
 import { fire } from "./fire.js"
+import * as Turns from "../../internal/turns.js"
 import * as GroupCommit from "../../internal/groupCommit.js"
 import { insert } from "./insert.js"
 import * as Migrations from "./migrations.js"
@@ -89,6 +90,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
     if (dialect === "mysql") yield* detached(checkServer(db))
     if (options.migrate !== false) yield* detached(Migrations.run(within(undefined)))
     if (dialect === "mysql") yield* detached(checkTables(db))
+    const turns = dialect === "pg" ? Turns.make(claim(db), look(db)) : undefined
     const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity
     const service = JobStorage.of({
       capabilities: {
@@ -104,7 +106,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         }
       },
       insert: options.groupCommit === false ? insert(db) : GroupCommit.make(insert(db), ownership.inTransaction),
-      claim: claim(db),
+      claim: turns?.claim ?? claim(db),
       promote: promote(db),
       settle: split(settle(db)),
       renew: split(renew(db)),
@@ -129,8 +131,8 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       dueSchedules: Schedules.dueSchedules(db),
       fire: fire(db),
       wakeups:
-        dialect === "pg"
-          ? wakeups(db, options.listen)
+        turns !== undefined
+          ? wakeups(db, options.listen, turns)
           : options.changes === undefined
             ? hints.stream
             : Stream.merge(hints.stream, elsewhere(db, options.changes))

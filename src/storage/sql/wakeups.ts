@@ -9,6 +9,7 @@ import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { describe } from "./isTransient.js"
 import { liveClock } from "../../internal/liveClock.js"
+import * as Turns from "../../internal/turns.js"
 import { detached } from "./ownership.js"
 
 /** Hears NOTIFY until it fails; what it took is given up when its scope closes. Only drivers with LISTEN have it. */
@@ -30,15 +31,19 @@ const session = (
   channel: string,
   listen: Listen,
   tell: (wakeup: Wakeup) => void,
+  turns: Turns.Turns,
   onConnected: () => void
 ): Effect.Effect<void, SqlError | NoEcho, Scope.Scope> =>
   Effect.flatMap(Random.nextInt, (random) => {
     const probe = `?${random}`
     let echoed = false
     let connected = false
+    const others = Turns.rivals(interval)
+    const jobs = turns.listener(others, () => tell("jobs"))
     const heard = (payload: string) => {
-      if (payload === "jobs" || payload === "schedules") return tell(payload)
-      if (payload !== probe) return
+      if (payload === "jobs") return jobs.heard()
+      if (payload === "schedules") return tell(payload)
+      if (payload !== probe) return payload.startsWith("?") ? others.seen(payload) : undefined
       echoed = true
       if (connected) return
       connected = true
@@ -60,10 +65,14 @@ const session = (
       }
       yield* sleep(interval)
     })
-    return Effect.raceFirst(listen(channel, heard), Effect.forever(check))
+    return Effect.raceFirst(listen(channel, heard), Effect.raceFirst(Effect.forever(check), jobs.run))
   })
 
-export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<Wakeup, StorageError> => {
+export const wakeups = (
+  db: Db,
+  listen: Listen | undefined,
+  turns: Turns.Turns
+): Stream.Stream<Wakeup, StorageError> => {
   const channel = db.channel
   if (listen === undefined || channel === undefined) return Stream.empty
   const listening = (tell: (wakeup: Wakeup) => void) => {
@@ -82,7 +91,7 @@ export const wakeups = (db: Db, listen: Listen | undefined): Stream.Stream<Wakeu
     const connected = () => {
       failures = 0
     }
-    return session(db, channel, listen, tell, connected).pipe(
+    return session(db, channel, listen, tell, turns, connected).pipe(
       Effect.scoped,
       Effect.zipRight(Effect.fail(new NoEcho())),
       Effect.catchAllCause((cause) => Effect.zipRight(warn(cause), pause)),
