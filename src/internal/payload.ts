@@ -28,7 +28,7 @@ export const encoder = <A>(
   const validate = ParseResult.validate(schema)
   const encode = ParseResult.encode(schema)
   const validateNow = ParseResult.validateEither(schema)
-  const encodeNow = ParseResult.encodeEither(schema)
+  const encodeNow = ParseResult.encodeUnknownEither(schema)
   const keyOf = (payload: A): Either.Either<string | undefined, PayloadError> => {
     if (uniqueKey === undefined) return Either.right(undefined)
     const key = Either.try({
@@ -42,24 +42,32 @@ export const encoder = <A>(
         : Either.left(refused({ path: "uniqueKey", expected: refusal.rule.replace(/^must be /, "") }))
     })
   }
-  const toText = (payload: A, encoded: unknown, storageLimit: number): Either.Either<Encoded, PayloadError> =>
+  const toText = (
+    encoded: unknown,
+    storageLimit: number,
+    key: Either.Either<string | undefined, PayloadError>
+  ): Either.Either<Encoded, PayloadError> =>
     Either.flatMap(Either.mapLeft(Json.stringify(encoded, Math.min(maxPayload, storageLimit)), refused), (text) =>
-      Either.map(keyOf(payload), (key) => ({ text, uniqueKey: key }))
+      Either.map(key, (found) => ({ text, uniqueKey: found }))
     )
+  const keyless = Either.right(undefined)
+  // to encode is to look at all that is written; only the function that names a key must be given a payload that was
+  // looked at before
+  const atOnce = (value: unknown) =>
+    uniqueKey === undefined
+      ? Either.map(encodeNow(value), (encoded) => ({ encoded, key: keyless }))
+      : Either.flatMap(validateNow(value), (payload) =>
+          Either.map(encodeNow(payload), (encoded) => ({ encoded, key: keyOf(payload) }))
+        )
   return (input, storageLimit) => {
     const value = input === undefined ? {} : input
-    const now = Either.flatMap(
-      attempted(() => validateNow(value)),
-      (payload) =>
-        Either.map(
-          attempted(() => encodeNow(payload)),
-          (encoded) => ({ payload, encoded })
-        )
-    )
-    if (Either.isRight(now)) return toText(now.right.payload, now.right.encoded, storageLimit)
+    const now = attempted(() => atOnce(value))
+    if (Either.isRight(now)) return toText(now.right.encoded, storageLimit, now.right.key)
     // what does not encode at once may need time to, or may not encode at all
     return Effect.flatMap(Effect.mapError(validate(value), unparsed), (payload) =>
-      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) => toText(payload, encoded, storageLimit))
+      Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>
+        toText(encoded, storageLimit, keyOf(payload))
+      )
     )
   }
 }

@@ -140,6 +140,7 @@ export const make = (
     if (claimed > 0) {
       poll = settings.pollInterval
       begin()
+      yield* Effect.yieldNow()
     }
     if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
       promoted = yield* promote

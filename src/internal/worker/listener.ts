@@ -12,7 +12,8 @@ export const make = (
   turn: Effect.zipRight(
     Stream.runForEach(storage.wakeups, (wakeup) => {
       wake[wakeup]()
-      return heard
+      // who was woken goes first: a job waits for it
+      return Effect.zipRight(Effect.yieldNow(), heard)
     }),
     Effect.never
   )
