@@ -58,6 +58,52 @@ describe("a storage that does not answer", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scopedLive(
+    "a job whose claim began while another was held, and is answered when none is, is renewed",
+    () =>
+      Effect.gen(function* () {
+        const first = yield* Deferred.make<void>()
+        const asked = yield* Deferred.make<void>()
+        const ended = yield* Deferred.make<void>()
+        const attempts = yield* Ref.make(0)
+        const worker = yield* Worker.make([Send], { lease: "4500 millis", concurrency: 2 }).pipe(
+          Effect.provide(
+            Send.toLayer(({ to }) =>
+              to === "first"
+                ? Effect.as(Deferred.await(ended), to)
+                : Ref.update(attempts, (n) => n + 1).pipe(Effect.zipRight(Effect.sleep("5 seconds")), Effect.as(to))
+            )
+          ),
+          altered((real) => ({
+            claim: (request) =>
+              Effect.flatMap(Deferred.isDone(first), (begun) =>
+                begun
+                  ? // until nothing has been held for longer than a third of a lease
+                    Effect.zipRight(
+                      Deferred.succeed(asked, undefined),
+                      Effect.zipRight(
+                        Effect.zipRight(Deferred.await(ended), Effect.sleep("2 seconds")),
+                        real.claim(request)
+                      )
+                    )
+                  : Effect.tap(real.claim(request), (rows) =>
+                      rows.length > 0 ? Deferred.succeed(first, undefined) : Effect.void
+                    )
+              )
+          }))
+        )
+        yield* JobQueue.enqueue(Send, { to: "first" })
+        yield* Deferred.await(first)
+        const id = yield* JobQueue.enqueue(Send, { to: "second" })
+        yield* Deferred.await(asked)
+        yield* Deferred.succeed(ended, undefined)
+        assert.strictEqual(yield* JobQueue.join(Send, id), "second")
+        assert.strictEqual(yield* Ref.get(attempts), 1)
+        assert.isTrue((yield* worker.status).health.renewer?.ok)
+      }).pipe(Effect.provide(services), Effect.timeout("20 seconds")),
+    25_000
+  )
+
   it.live("a claim that is answered while the worker stops is handed back: the job was never begun", () =>
     Effect.gen(function* () {
       const claimed = yield* Deferred.make<void>()

@@ -82,8 +82,14 @@ export const orThrow = (refusal: InvalidOption | undefined): void => {
   if (refusal !== undefined) throw refusal
 }
 
+/** A JavaScript timer holds no more, and one that is given more ends at once. */
+const longestTimer = 2_147_483_647
+
+/** Milliseconds for a timer. */
 export const millisOrThrow = (field: string, input: Duration.DurationInput, min = 0): number => {
   const value = millis(field, input, min)
   if (typeof value !== "number") throw value
+  if (value > longestTimer)
+    throw new InvalidOption({ field, rule: `must be at most ${longestTimer} ms, about 24 days` })
   return value
 }

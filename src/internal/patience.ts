@@ -14,10 +14,15 @@ export const within = <A, E, R, E2>(
   call: Effect.Effect<A, E, R>,
   millis: number,
   late: Effect.Effect<never, E2>,
-  stray: (answer: A) => Effect.Effect<void> = () => Effect.void
+  options: {
+    readonly stray?: ((answer: A) => Effect.Effect<void>) | undefined
+    /** How an interruption is passed on; by default nobody waits for what it does. */
+    readonly interrupt?: ((call: Fiber.Fiber<void>) => Effect.Effect<unknown>) | undefined
+  } = {}
 ): Effect.Effect<A, E | E2, R> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.suspend(() => {
+      const { interrupt = Fiber.interruptFork, stray = () => Effect.void } = options
       const answer = Deferred.unsafeMake<A, E | E2>(FiberId.none)
       let waiting = true
       const asked = Effect.flatMap(Effect.exit(restore(call)), (exit) =>
@@ -37,7 +42,7 @@ export const within = <A, E, R, E2>(
         return restore(Deferred.await(answer)).pipe(
           Effect.onInterrupt(() => {
             waiting = false
-            return Fiber.interruptFork(fiber)
+            return interrupt(fiber)
           }),
           Effect.ensuring(Effect.sync(() => clearTimeout(timer)))
         )

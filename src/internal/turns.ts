@@ -1,19 +1,22 @@
 /**
  * Turns of idle workers. Of all that hear of one job, one should ask for it: whoever got the last goes first, and the
  * others look whether anything is left, each after a wait of its own. To look writes nothing and locks nothing. Who is
- * alone never waits, and who goes first but is too busy to is not waited for either.
+ * alone never waits, and who goes first but is too busy to is not waited for either. Whoever asks and gets nothing, as
+ * when a job is due later only, goes first no more: then all look.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Service } from "../JobStorage.js"
 import { liveClock } from "./liveClock.js"
+import * as Patience from "./patience.js"
 import * as Signal from "./signal.js"
 
 /** What a look finds. */
 export interface Left {
   readonly pending: boolean
-  /** When the first of the scheduled jobs is due. */
+  /** When the first of the scheduled jobs is due, by the store's clock. */
   readonly due: number | null
+  readonly now: number
 }
 
 export interface Listener {
@@ -25,6 +28,8 @@ export interface Listener {
 export interface Turns {
   /** The storage's claim, whose answers decide who goes first. */
   readonly claim: Service["claim"]
+  /** The storage's promote, which tells its workers when to come again. */
+  readonly promote: Service["promote"]
   readonly listener: (rivals: Rivals, tell: () => void) => Listener
 }
 
@@ -53,18 +58,36 @@ export const rivals = (interval: number): Rivals => {
 const perRival = 10
 const longest = 200
 
-export const make = (claim: Service["claim"], look: Effect.Effect<Left, unknown>): Turns => {
+/** How long a look may take, in milliseconds; then the worker asks, as if something were left. */
+const patience = 3_000
+/** What a job may be due sooner than the workers know of, in milliseconds: their knowledge has been under way too. */
+const slack = 50
+
+export const make = (storage: {
+  readonly claim: Service["claim"]
+  readonly promote: Service["promote"]
+  readonly look: Effect.Effect<Left, unknown>
+}): Turns => {
   let first = false
   /** The next claim shows whether it was right to ask. */
   let asking = false
+  /** When the first of the scheduled jobs is due, as far as the workers of this storage know. */
+  let known = Number.POSITIVE_INFINITY
+  const now = () => liveClock.unsafeCurrentTimeMillis()
+  const look = Patience.within(storage.look, patience, Effect.fail("late"))
 
   return {
     claim: (request) =>
-      Effect.map(claim(request), (rows) => {
+      Effect.map(storage.claim(request), (rows) => {
         if (rows.length > 0) first = true
         else if (asking) first = false
         asking = false
         return rows
+      }),
+    promote: (limit) =>
+      Effect.map(storage.promote(limit), (answer) => {
+        known = answer.nextIn === undefined ? Number.POSITIVE_INFINITY : now() + answer.nextIn
+        return answer
       }),
     listener: (others, tell) => {
       const signal = Signal.make()
@@ -81,9 +104,11 @@ export const make = (claim: Service["claim"], look: Effect.Effect<Left, unknown>
         onFailure: () => Effect.sync(ask),
         onSuccess: (left) =>
           Effect.sync(() => {
-            const sooner = left.due !== null && left.due !== due
+            const dueIn = left.due === null ? Number.POSITIVE_INFINITY : left.due - left.now
+            // this listener's worker does not know of it, or may have forgotten it again
+            const news = left.due !== null && (left.due !== due || now() + dueIn < known - slack)
             due = left.due
-            if (left.pending || sooner) ask()
+            if (left.pending || news) ask()
           })
       })
       return {

@@ -10,7 +10,7 @@ import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Scope from "effect/Scope"
 import * as Layer from "effect/Layer"
@@ -130,25 +130,25 @@ interface Connecting {
 const socketOf = ({ config: { host, port, socketPath } }: Connecting): Socket =>
   socketPath === undefined ? connectTo(port, host).setNoDelay(true) : connectTo(socketPath)
 
-const clientOf = (options: Options, sockets: Sockets.Sockets) => {
+const clientOf = (options: Options, connectTimeout: number, sockets: Sockets.Sockets) => {
   const maxConnections = options.maxConnections ?? 10
   return MysqlClient.make({
     maxConnections,
     // the driver reads the URL here as well, and this way it takes a timeout beside it
     poolConfig: {
       uri: typeof options.url === "string" ? options.url : Redacted.value(options.url),
-      connectTimeout: Duration.toMillis(options.connectTimeout ?? Duration.seconds(5)),
+      connectTimeout,
       maxIdle: maxConnections,
       stream: (connection: Connecting) => sockets.add(socketOf(connection))
     }
   })
 }
 
-const connect = (options: Options) =>
+const connect = (options: Options, connectTimeout: number) =>
   Effect.suspend(() => {
     const sockets = Sockets.make()
     return Effect.acquireRelease(Scope.make(), (scope, exit) => sockets.close(Scope.close(scope, exit))).pipe(
-      Effect.flatMap((scope) => Scope.extend(clientOf(options, sockets), scope))
+      Effect.flatMap((scope) => Scope.extend(clientOf(options, connectTimeout, sockets), scope))
     )
   }).pipe(
     // real time also under TestClock: a server that is down must not hang the build
@@ -169,8 +169,9 @@ export const layer = (
   orThrow(url(options.url, ["mysql://", "mariadb://"]))
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
   const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
+  const connectTimeout = millisOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds", 1)
   return Layer.scopedContext(
-    Effect.flatMap(connect(options), (client) =>
+    Effect.flatMap(connect(options, connectTimeout), (client) =>
       Effect.map(onClient(client, options, deadlineOf(client, queryTimeout)), (context) =>
         context.pipe(Context.add(SqlClient.SqlClient, client), Context.add(MysqlClient.MysqlClient, client))
       )

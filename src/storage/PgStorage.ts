@@ -9,7 +9,7 @@ import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
@@ -54,7 +54,7 @@ export interface ClientOptions {
 export interface Options extends ClientOptions {
   /** `postgres://user:password@host:port/database`. */
   readonly url: Redacted.Redacted | string
-  /** Default 10, at least 3; one more is used for LISTEN. */
+  /** Default 10, at least 3; each worker uses one more for LISTEN. */
   readonly maxConnections?: number | undefined
   /** How long to wait for a connection; default 5 seconds. */
   readonly connectTimeout?: Duration.DurationInput | undefined
@@ -112,7 +112,7 @@ const deadlineOf = (pool: Pool, { config }: PgClient.PgClient, millis: number): 
 const configOf = (options: Options) => ({
   connectionString: typeof options.url === "string" ? options.url : Redacted.value(options.url),
   max: options.maxConnections ?? 10,
-  connectionTimeoutMillis: Duration.toMillis(options.connectTimeout ?? Duration.seconds(5)),
+  connectionTimeoutMillis: millisOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds", 1),
   application_name: "dbjobq"
 })
 

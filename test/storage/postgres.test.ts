@@ -1,3 +1,4 @@
+import { SqlClient } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -215,6 +216,38 @@ else {
         assert.strictEqual(ids.length, 500)
       }).pipe(Effect.provide(layer))
     })
+
+    it.live("what a wake-up asks reads no more rows, however many are scheduled", () => {
+      const schema = fresh()
+      return Effect.gen(function* () {
+        const storage = yield* JobStorage
+        yield* storage.insert(Array.from({ length: 3_000 }, (_, n) => job({ due: { delay: 60_000 + n } })))
+        const sql = yield* SqlClient.SqlClient
+        const rowsRead = Effect.map(
+          sql<{ readonly read: string }>`SELECT seq_tup_read + idx_tup_fetch AS read FROM pg_stat_xact_user_tables
+            WHERE schemaname = ${schema} AND relname = 'dbjobq_jobs'`,
+          ([row]) => Number(row?.read)
+        )
+        for (const call of ["dbjobq_look(NULL)", "dbjobq_promote(NULL, 1000)"]) {
+          const read = yield* sql.withTransaction(
+            Effect.gen(function* () {
+              const before = yield* rowsRead
+              yield* sql.unsafe(`SELECT * FROM "${schema}".${call}`)
+              return (yield* rowsRead) - before
+            })
+          )
+          assert.isAtMost(read, 10, call)
+        }
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema })))
+    })
+
+    it.effect("refuses times that no timer holds", () =>
+      Effect.sync(() => {
+        assert.throws(() => PgStorage.layer({ url, queryTimeout: "30 days" }))
+        assert.throws(() => PgStorage.layer({ url, connectTimeout: "30 days" }))
+        assert.throws(() => PgStorage.layer({ url, connectTimeout: 0 }))
+      })
+    )
 
     it.live("large payloads are claimed among small ones", () =>
       Effect.gen(function* () {

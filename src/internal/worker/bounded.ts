@@ -20,7 +20,7 @@ export const make = (storage: Service, limit: number): Service => {
           new StorageError({ operation, message: `${operation}: no answer within ${limit} ms`, isTransient: true })
         )
       ),
-      stray
+      { stray }
     )
 
   return {

@@ -43,6 +43,8 @@ export const make = (
   let nextDue = Number.POSITIVE_INFINITY
   let waiters: Array<Deferred.Deferred<void>> = []
   let stopped = false
+  /** Something is held where nothing was: its lease wants renewing. */
+  let fresh = false
 
   const answer = (asked: ReadonlyArray<Deferred.Deferred<void>>) =>
     Effect.suspend(() => {
@@ -81,6 +83,7 @@ export const make = (
       lane.more = rows.length === limit
       lane.claimed = rows.length
       lane.arrivedAt = yield* Monotonic.now
+      if (rows.length > 0 && holds.byId.size === 0) fresh = true
       for (const row of rows) {
         const handler = handlers.get(row.name)
         if (handler !== undefined) deadlines.watch(holds.accept(lane, row, handler, now + settings.lease))
@@ -127,7 +130,8 @@ export const make = (
     // first of all the jobs begin; a worker that was told to stop meanwhile does not get here, and hands them back
     const begin = () => {
       signals.work.raise()
-      if (!empty) return
+      if (!fresh) return
+      fresh = false
       signals.renew.raise()
       signals.sweep.raise()
     }
@@ -135,7 +139,7 @@ export const make = (
     for (const lane of holds.lanes) {
       // claimed rows must reach the buffer, or nobody renews or hands them back
       const bring = Effect.uninterruptible(claim(lane))
-      claimed += yield* claimed === 0 ? bring : Effect.tapError(bring, () => Effect.sync(begin))
+      claimed += yield* claimed === 0 ? bring : Effect.tapErrorCause(bring, () => Effect.sync(begin))
     }
     if (claimed > 0) {
       poll = settings.pollInterval

@@ -10,8 +10,11 @@ import * as HashMap from "effect/HashMap"
 import type { ClaimedJob } from "../../JobStorage.js"
 
 export const make = (worker: FiberRefs.FiberRefs) => {
-  // what a fork changes is changed for all jobs at once
-  const { locals } = FiberRefs.forkAs(worker, FiberId.none)
+  // what a fork changes is changed for all jobs at once; what is as it was at first need not be said
+  const none = FiberRefs.empty()
+  const locals = [...FiberRefs.forkAs(worker, FiberId.none).locals].filter(
+    ([ref, [[, value]]]) => value !== FiberRefs.getOrDefault(none, ref)
+  )
   const inherited = FiberRefs.getOrDefault(worker, FiberRef.currentLogAnnotations)
   let name = ""
   let attempt = 0

@@ -15,13 +15,17 @@ for at = 1, #counts, 2 do
   if string.sub(counts[at], 1, 8) == 'pending:' then pending = 1 end
 end
 local first = redis.call('ZRANGE', base .. 'scheduled', 0, 0, 'WITHSCORES')
-return { pending, first[2] or '' }
+return { pending, first[2] or '', nowText }
 `
 )
 
 /** What there is for workers to do, now or later. */
 export const look = (db: Db): Effect<Left, StorageError> =>
   db.run(script, [], (reply) => {
-    const [pending, due] = Reply.list(reply)
-    return { pending: Reply.number(pending) > 0, due: Reply.text(due) === "" ? null : Reply.number(due) }
+    const [pending, due, now] = Reply.list(reply)
+    return {
+      pending: Reply.number(pending) > 0,
+      due: Reply.text(due) === "" ? null : Reply.number(due),
+      now: Reply.number(now)
+    }
   })

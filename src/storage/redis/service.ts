@@ -33,7 +33,7 @@ const largest = 512 * 1024 * 1024
 
 export const make = (connection: Connection, base: string, storeClock: boolean, groupCommit: boolean): Service => {
   const db = Db.make(connection, storeClock)
-  const turns = Turns.make(claim(db), look(db))
+  const turns = Turns.make({ claim: claim(db), promote: promote(db), look: look(db) })
   return {
     capabilities: {
       storage: "redis",
@@ -45,7 +45,7 @@ export const make = (connection: Connection, base: string, storeClock: boolean, 
     },
     insert: groupCommit ? GroupCommit.make(insert(db), Effect.succeed(false)) : insert(db),
     claim: turns.claim,
-    promote: promote(db),
+    promote: turns.promote,
     settle: settle(db),
     renew: renew(db),
     progress: progress(db),

@@ -116,8 +116,10 @@ export const claim = (db: Db): Service["claim"] => {
 
 /** On PostgreSQL only. */
 export const look = (db: Db): Effect.Effect<Left, SqlError> => {
-  const call = PgCall.make(db, "dbjobq_look", 0)
-  return Effect.map(detached(call<Left>([])), ([left]) => left ?? { pending: true, due: null })
+  const call = PgCall.make(db, "dbjobq_look", 1)
+  return Effect.flatMap(db.present, (now) =>
+    Effect.map(detached(call<Left>([now])), ([left]) => left ?? { pending: true, due: null, now: 0 })
+  )
 }
 
 type Promoted = Effect.Effect.Success<ReturnType<Service["promote"]>>

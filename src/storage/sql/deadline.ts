@@ -4,6 +4,7 @@ import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { isReadOnly } from "./isTransient.js"
@@ -32,7 +33,8 @@ export const late = (millis: number): SqlError => {
 const within = <A, R>(
   millis: number,
   call: Effect.Effect<A, SqlError, R>,
-  breakOff: Effect.Effect<void>
+  breakOff: Effect.Effect<void>,
+  interrupt?: (call: Fiber.Fiber<void>) => Effect.Effect<unknown>
 ): Effect.Effect<A, SqlError, R> =>
   Patience.within(
     call,
@@ -40,7 +42,8 @@ const within = <A, R>(
     Effect.zipRight(
       breakOff,
       Effect.suspend(() => late(millis))
-    )
+    ),
+    { interrupt }
   )
 
 type Bounded = <A>(call: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
@@ -55,7 +58,8 @@ const over = (connection: Connection, bounded: Bounded): Connection => ({
 
 /** A connection inside a transaction: one that did not answer in time has lost that transaction. */
 export const inTransaction = ({ breakOff, millis }: Deadline, connection: Connection): Connection =>
-  over(connection, (call) => within(millis, call, breakOff(connection)))
+  // what an interruption cancels on the server must be over before the connection is used again
+  over(connection, (call) => within(millis, call, breakOff(connection), Fiber.interrupt))
 
 /** A connection for one statement: the pool must not lend it again while that may still be under way. */
 const forOne = ({ breakOff, millis }: Deadline, connection: Connection): Connection =>

@@ -114,11 +114,13 @@ $dbjobq$`
 /** What there is for workers to do, now or later; reads one entry of each index. */
 const look = (schema: string | undefined): string => {
   const jobs = qualified("dbjobq_jobs", schema)
-  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_look", schema)}()
-RETURNS TABLE (pending boolean, due float8) LANGUAGE plpgsql STABLE ${planned} AS $dbjobq$
+  return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_look", schema)}(at bigint)
+RETURNS TABLE (pending boolean, due float8, now float8) LANGUAGE plpgsql STABLE ${planned} AS $dbjobq$
+${present("$1")}
 BEGIN
+  -- by the column, not by the number it is given out as, which no index knows
   RETURN QUERY SELECT EXISTS (SELECT 1 FROM ${jobs} WHERE state = 'pending'),
-    (SELECT run_at::float8 FROM ${jobs} WHERE state = 'scheduled' ORDER BY run_at LIMIT 1);
+    (SELECT j.run_at::float8 FROM ${jobs} AS j WHERE j.state = 'scheduled' ORDER BY j.run_at LIMIT 1), present::float8;
 END
 $dbjobq$`
 }

@@ -11,13 +11,15 @@ import * as Sockets from "./sockets.js"
 
 const failed = (cause: unknown) => Effect.fail(new SqlError({ cause, message: "Failed to execute statement" }))
 
+const cancelling = "SELECT pg_cancel_backend($1)"
+
 /** The number of the server's process that serves it. */
 const backendOf = (client: PoolClient): unknown => Reflect.get(client, "processID")
 
 /**
  * Each on a connection of its own, for at most so many milliseconds, the wait for a connection included. One that is
- * given up on, late or interrupted, is cancelled on the server, and its connection closed: it must not be lent again
- * while the statement may still be under way.
+ * given up on, late or interrupted, is cancelled on the server, where that is known by its own number and not hidden by
+ * a pooler, and its connection closed: it must not be lent again while the statement may still be under way.
  */
 export const statements = (pool: Pool, millis: number): Omit<Connection, "executeStream"> => {
   const run = <A>(
@@ -45,7 +47,7 @@ export const statements = (pool: Pool, millis: number): Omit<Connection, "execut
       const giveUp = (): Effect.Effect<unknown> => {
         if (over) return Effect.void
         release(true)
-        return client === undefined ? Effect.void : cancel(backendOf(client))
+        return client === undefined || text === cancelling ? Effect.void : cancel(backendOf(client))
       }
       const timer = setTimeout(
         () =>
@@ -73,9 +75,7 @@ export const statements = (pool: Pool, millis: number): Omit<Connection, "execut
     })
 
   const cancel = (backend: unknown) =>
-    Effect.forkDaemon(
-      Effect.interruptible(Effect.ignore(run("SELECT pg_cancel_backend($1)", [backend], () => undefined)))
-    )
+    Effect.forkDaemon(Effect.interruptible(Effect.ignore(run(cancelling, [backend], () => undefined))))
 
   const rows: Connection["execute"] = (text, values, transform) =>
     run(text, values, ({ rows: found }) => (transform === undefined ? found : transform(found)))

@@ -90,7 +90,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
     if (dialect === "mysql") yield* detached(checkServer(db))
     if (options.migrate !== false) yield* detached(Migrations.run(within(undefined)))
     if (dialect === "mysql") yield* detached(checkTables(db))
-    const turns = dialect === "pg" ? Turns.make(claim(db), look(db)) : undefined
+    const turns = dialect === "pg" ? Turns.make({ claim: claim(db), promote: promote(db), look: look(db) }) : undefined
     const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity
     const service = JobStorage.of({
       capabilities: {
@@ -107,7 +107,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       },
       insert: options.groupCommit === false ? insert(db) : GroupCommit.make(insert(db), ownership.inTransaction),
       claim: turns?.claim ?? claim(db),
-      promote: promote(db),
+      promote: turns?.promote ?? promote(db),
       settle: split(settle(db)),
       renew: split(renew(db)),
       progress: progress(db),

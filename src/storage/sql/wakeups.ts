@@ -9,6 +9,7 @@ import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { describe } from "./isTransient.js"
 import { liveClock } from "../../internal/liveClock.js"
+import * as Patience from "../../internal/patience.js"
 import * as Turns from "../../internal/turns.js"
 import { detached } from "./ownership.js"
 
@@ -52,7 +53,11 @@ const session = (
       tell("jobs")
       tell("schedules")
     }
-    const ask = detached(db.sql`SELECT pg_notify(${channel}, ${probe})`)
+    const ask = Patience.within(
+      detached(db.sql`SELECT pg_notify(${channel}, ${probe})`),
+      patience,
+      Effect.suspend(() => Effect.fail(new NoEcho()))
+    )
     const check = Effect.gen(function* () {
       echoed = false
       const until = liveClock.unsafeCurrentTimeMillis() + patience
