@@ -82,13 +82,18 @@ export const orThrow = (refusal: InvalidOption | undefined): void => {
   if (refusal !== undefined) throw refusal
 }
 
-/** A JavaScript timer holds no more, and one that is given more ends at once. */
-const longestTimer = 2_147_483_647
-
-/** Milliseconds for a timer. */
 export const millisOrThrow = (field: string, input: Duration.DurationInput, min = 0): number => {
   const value = millis(field, input, min)
   if (typeof value !== "number") throw value
+  return value
+}
+
+/** A JavaScript timer holds no more, and one that is given more ends at once. */
+const longestTimer = 2_147_483_647
+
+/** Milliseconds for a timer that ends something. */
+export const timeoutOrThrow = (field: string, input: Duration.DurationInput): number => {
+  const value = millisOrThrow(field, input, 1)
   if (value > longestTimer)
     throw new InvalidOption({ field, rule: `must be at most ${longestTimer} ms, about 24 days` })
   return value

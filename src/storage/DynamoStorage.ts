@@ -13,7 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { int, millisOrThrow, timeoutOrThrow, orThrow } from "../internal/option.js"
 import { InvalidOption, type StorageError } from "../JobError.js"
 import { JobStorage } from "../JobStorage.js"
 import * as Service from "./dynamo/service.js"
@@ -82,7 +82,7 @@ const settings = (options: ClientOptions): Omit<Service.Settings, "client"> => {
     concurrency,
     clockSkew: Math.ceil(millisOrThrow("clockSkew", options.clockSkew ?? "1 second")),
     create: options.createTable ?? true,
-    connectTimeout: Duration.millis(millisOrThrow("connectTimeout", options.connectTimeout ?? "8 seconds", 1))
+    connectTimeout: Duration.millis(timeoutOrThrow("connectTimeout", options.connectTimeout ?? "8 seconds"))
   }
 }
 

@@ -17,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import { type ClientSession, MongoClient } from "mongodb"
 import { InvalidOption, type StorageError } from "../JobError.js"
 import { JobStorage } from "../JobStorage.js"
-import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { int, timeoutOrThrow, orThrow } from "../internal/option.js"
 import * as Db from "./mongo/db.js"
 import { storageError } from "./mongo/errors.js"
 import * as Service from "./mongo/service.js"
@@ -109,8 +109,8 @@ export const layerClient = (options: ClientOptions = {}): Layer.Layer<JobStorage
 
 const connect = (options: Options): Effect.Effect<MongoClient, StorageError, Scope.Scope> => {
   const url = typeof options.url === "string" ? options.url : Redacted.value(options.url)
-  const connectTimeout = millisOrThrow("connectTimeout", options.connectTimeout ?? Duration.seconds(5), 1)
-  const socketTimeout = millisOrThrow("socketTimeout", options.socketTimeout ?? Duration.seconds(30), 1)
+  const connectTimeout = timeoutOrThrow("connectTimeout", options.connectTimeout ?? Duration.seconds(5))
+  const socketTimeout = timeoutOrThrow("socketTimeout", options.socketTimeout ?? Duration.seconds(30))
   return Effect.acquireRelease(
     Effect.try({
       try: () =>

@@ -18,7 +18,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
-import { int, millisOrThrow, orThrow, url } from "../internal/option.js"
+import { int, timeoutOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import * as Deadline from "./sql/deadline.js"
 import { liveClock } from "../internal/liveClock.js"
@@ -168,8 +168,8 @@ export const layer = (
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | MysqlClient.MysqlClient, StorageError> => {
   orThrow(url(options.url, ["mysql://", "mariadb://"]))
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
-  const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
-  const connectTimeout = millisOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds", 1)
+  const queryTimeout = timeoutOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds")
+  const connectTimeout = timeoutOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds")
   return Layer.scopedContext(
     Effect.flatMap(connect(options, connectTimeout), (client) =>
       Effect.map(onClient(client, options, deadlineOf(client, queryTimeout)), (context) =>

@@ -17,7 +17,7 @@ import * as Redacted from "effect/Redacted"
 import type { Pool } from "pg"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
-import { int, millisOrThrow, orThrow, url } from "../internal/option.js"
+import { int, timeoutOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import type { Deadline } from "./sql/deadline.js"
 import { liveClock } from "../internal/liveClock.js"
@@ -112,7 +112,7 @@ const deadlineOf = (pool: Pool, { config }: PgClient.PgClient, millis: number): 
 const configOf = (options: Options) => ({
   connectionString: typeof options.url === "string" ? options.url : Redacted.value(options.url),
   max: options.maxConnections ?? 10,
-  connectionTimeoutMillis: millisOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds", 1),
+  connectionTimeoutMillis: timeoutOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds"),
   application_name: "dbjobq"
 })
 
@@ -138,7 +138,7 @@ export const layer = (
   orThrow(Service.checkSchema(options.schema))
   orThrow(url(options.url, ["postgres://", "postgresql://"]))
   orThrow(int("maxConnections", options.maxConnections ?? 10, 3, 10_000))
-  const queryTimeout = millisOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds", 1)
+  const queryTimeout = timeoutOrThrow("queryTimeout", options.queryTimeout ?? "30 seconds")
   const config = configOf(options)
   return Layer.scopedContext(
     Effect.flatMap(connect(config), ({ client, pool }) =>

@@ -13,7 +13,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import { int, millisOrThrow, orThrow } from "../internal/option.js"
+import { int, timeoutOrThrow, orThrow } from "../internal/option.js"
 import { InvalidOption, type StorageError } from "../JobError.js"
 import { JobStorage } from "../JobStorage.js"
 import * as Connection from "./redis/connection.js"
@@ -85,9 +85,9 @@ const atMost = (field: string, millis: number, max: number): InvalidOption | und
  */
 export const layer = (options: Options): Layer.Layer<JobStorage, StorageError> => {
   const { clock = "store", cluster = false, maxWaiting = 1_000, prefix = "dbjobq", replicas = 0 } = options
-  const connectTimeout = millisOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds", 1)
-  const commandTimeout = millisOrThrow("commandTimeout", options.commandTimeout ?? "5 seconds", 1)
-  const timeout = millisOrThrow("replicaTimeout", options.replicaTimeout ?? "1 second", 1)
+  const connectTimeout = timeoutOrThrow("connectTimeout", options.connectTimeout ?? "5 seconds")
+  const commandTimeout = timeoutOrThrow("commandTimeout", options.commandTimeout ?? "5 seconds")
+  const timeout = timeoutOrThrow("replicaTimeout", options.replicaTimeout ?? "1 second")
   orThrow(atMost("connectTimeout", connectTimeout, 10_000))
   orThrow(atMost("replicaTimeout", timeout, commandTimeout))
   orThrow(int("maxWaiting", maxWaiting, 1, 1_000_000))

@@ -53,7 +53,9 @@ export const make = (
         : Effect.zipRight(
             holds.signals.renew.wait,
             Effect.map(Monotonic.now, (now) => {
+              // a third after the claim was asked for, which may have been a while ago
               due = now + third
+              for (const { leaseEnd } of holds.byId.values()) due = Math.min(due, leaseEnd - 2 * third)
             })
           )
     )
