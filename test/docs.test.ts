@@ -20,15 +20,21 @@ const codeOf = (page: string): ReadonlyArray<string> =>
 /** One module of all blocks: the first as it is, each other as the body of a generator that may use what the first defines. */
 const moduleOf = ([first = "", ...others]: ReadonlyArray<string>): string => {
   const imports = new Map<string, Set<string>>()
+  const modules = new Set<string>()
   const bare = (code: string): string =>
-    code.replace(/^import \{ (.*) \} from (".*")\n/gm, (_, names: string, from: string) => {
-      imports.set(from, new Set([...(imports.get(from) ?? []), ...names.split(", ")]))
-      return ""
-    })
+    code
+      .replace(/^import \{ (.*) \} from (".*")\n/gm, (_, names: string, from: string) => {
+        imports.set(from, new Set([...(imports.get(from) ?? []), ...names.split(", ")]))
+        return ""
+      })
+      .replace(/^import \* as .*\n/gm, (line) => {
+        modules.add(line)
+        return ""
+      })
   const bodies = others.map((code) => `Effect.gen(function* () {\n${bare(code)}})\n`)
   const program = bare(first)
   const head = Array.from(imports, ([from, names]) => `import { ${[...names].join(", ")} } from ${from}\n`)
-  return [...head, program, ...bodies].join("")
+  return [...head, ...modules, program, ...bodies].join("")
 }
 
 const problems = (file: string): ReadonlyArray<string> => {

@@ -7,12 +7,13 @@
  * @since 0.1.0
  */
 import { DynamoDBClient } from "@aws-sdk/client-dynamodb"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as LayerConfig from "../internal/layerConfig.js"
 import { int, millisOrThrow, timeoutOrThrow, orThrow } from "../internal/option.js"
 import { InvalidOption, type StorageError } from "../JobError.js"
 import { JobStorage } from "../JobStorage.js"
@@ -163,4 +164,4 @@ export const layer = (options: Options = {}): Layer.Layer<JobStorage, StorageErr
  * @category layers
  */
 export const layerConfig = (config: Config.Config.Wrap<Options>): Layer.Layer<JobStorage, StorageError | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+  LayerConfig.make(config, layer)

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import { type ClientSession, MongoClient } from "mongodb"
 import { InvalidOption, type StorageError } from "../JobError.js"
 import { JobStorage } from "../JobStorage.js"
+import * as LayerConfig from "../internal/layerConfig.js"
 import { int, timeoutOrThrow, orThrow } from "../internal/option.js"
 import * as Db from "./mongo/db.js"
 import { storageError } from "./mongo/errors.js"
@@ -158,8 +159,7 @@ export const layer = (options: Options): Layer.Layer<JobStorage | Client, Storag
  */
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
-): Layer.Layer<JobStorage | Client, StorageError | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+): Layer.Layer<JobStorage | Client, StorageError | ConfigError> => LayerConfig.make(config, layer)
 
 /**
  * Jobs that the effect enqueues are inserted with this session: in the transaction it has open they are there if and

@@ -7,7 +7,7 @@ import { connect as connectTo, type Socket } from "node:net"
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -18,6 +18,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
+import * as LayerConfig from "../internal/layerConfig.js"
 import { int, timeoutOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import * as Deadline from "./sql/deadline.js"
@@ -190,4 +191,4 @@ export const layerConfig = (
 ): Layer.Layer<
   JobStorage | Transactional | SqlClient.SqlClient | MysqlClient.MysqlClient,
   StorageError | ConfigError
-> => Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+> => LayerConfig.make(config, layer)

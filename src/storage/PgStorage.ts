@@ -6,7 +6,7 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as PgClient from "@effect/sql-pg/PgClient"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -17,6 +17,7 @@ import * as Redacted from "effect/Redacted"
 import type { Pool } from "pg"
 import type { StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
+import * as LayerConfig from "../internal/layerConfig.js"
 import { int, timeoutOrThrow, orThrow, url } from "../internal/option.js"
 import { storageError } from "./sql/db.js"
 import type { Deadline } from "./sql/deadline.js"
@@ -168,4 +169,4 @@ export const layer = (
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient | PgClient.PgClient, StorageError | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+  LayerConfig.make(config, layer)

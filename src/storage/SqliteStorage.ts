@@ -7,7 +7,7 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
-import * as Config from "effect/Config"
+import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -16,6 +16,7 @@ import * as Scope from "effect/Scope"
 import * as Exit from "effect/Exit"
 import { InvalidOption, StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
+import * as LayerConfig from "../internal/layerConfig.js"
 import { orThrow } from "../internal/option.js"
 import { retryContention, storageError } from "./sql/db.js"
 import { isContention } from "./sql/isTransient.js"
@@ -131,4 +132,4 @@ export const layer = (
 export const layerConfig = (
   config: Config.Config.Wrap<Options>
 ): Layer.Layer<JobStorage | Transactional | SqlClient.SqlClient, StorageError | ConfigError> =>
-  Layer.unwrapEffect(Effect.map(Config.unwrap(config), layer))
+  LayerConfig.make(config, layer)

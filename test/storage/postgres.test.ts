@@ -1,5 +1,6 @@
 import { SqlClient } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -241,6 +242,14 @@ else {
       }).pipe(Effect.provide(PgStorage.layer({ url, schema })))
     })
 
+    it.effect("an option that configuration gives and a rule refuses is an error of the configuration", () =>
+      Effect.gen(function* () {
+        const given = { url: Config.succeed("hello"), schema: Config.succeed("jobs") }
+        const error = yield* Effect.flip(Effect.provide(JobStorage, PgStorage.layerConfig(given)))
+        assert.deepInclude(error, { _op: "InvalidData", path: ["url"] })
+      })
+    )
+
     it.effect("refuses times that no timer holds", () =>
       Effect.sync(() => {
         assert.throws(() => PgStorage.layer({ url, queryTimeout: "30 days" }))
@@ -341,7 +350,12 @@ else {
     it.live("the printed SQL is what migrate runs", () => {
       const schema = fresh()
       return Effect.gen(function* () {
+        const unmigrated = Effect.provide(JobStorage, PgStorage.layer({ url, schema, migrate: false }))
+        const error = yield* Effect.flip(unmigrated)
+        assert.strictEqual(error.operation, "open")
+        assert.include(error.message, "tables are missing")
         yield* Effect.promise(() => query(url, SqlStorage.migrationSql("pg", schema)))
+        assert.isTrue((yield* unmigrated).capabilities.storeClock)
         const storage = yield* Effect.provide(JobStorage, PgStorage.layer({ url, schema }))
         assert.isTrue(storage.capabilities.storeClock)
       })

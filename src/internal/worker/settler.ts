@@ -12,9 +12,12 @@ const batch = 1_000
 /** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */
 const pause = 1_000
 
+const failedForGood = Effect.logWarning("dbjobq: a job has failed for good")
+const failedOnce = Effect.logDebug("dbjobq: an attempt has failed; the job will be tried again")
+
 /** By its kind and name only: the message of an error may quote a payload. */
-const tellFailed = ({ row }: Held, stored: string): Effect.Effect<void> =>
-  Effect.logWarning("dbjobq: a job has failed for good").pipe(
+const tellFailed = (said: Effect.Effect<void>, { row }: Held, stored: string): Effect.Effect<void> =>
+  said.pipe(
     Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt }),
     Effect.annotateLogs(
       Either.match(failure.read(stored), {
@@ -50,7 +53,8 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
           continue
         }
         holds.recorded++
-        if (outcome.to === "fail") yield* tellFailed(entry, outcome.failure)
+        if (outcome.to === "fail") yield* tellFailed(failedForGood, entry, outcome.failure)
+        if (outcome.to === "retry") yield* tellFailed(failedOnce, entry, outcome.failure)
         if (outcome.to === "retry" || outcome.to === "snooze") again = true
         const known = counts.get(entry.row.name)
         if (known === undefined) counts.set(entry.row.name, new Map([[outcome.to, 1]]))

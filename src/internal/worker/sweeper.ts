@@ -32,6 +32,11 @@ export const make = (
         retention: settings.retention
       })
       yield* metrics.rescued(swept.rescued + swept.ended)
+      if (swept.rescued + swept.ended > 0) {
+        yield* Effect.logWarning("dbjobq: leases of workers that vanished have run out").pipe(
+          Effect.annotateLogs({ putBack: swept.rescued, ended: swept.ended })
+        )
+      }
       if (swept.rescued > 0) rescued()
       if (swept.rescued >= batch || swept.ended >= batch || swept.removed >= batch) return yield* Effect.sleep(breath)
       if (storage.capabilities.wakeups !== "exact") return yield* Effect.sleep(settings.sweepInterval)

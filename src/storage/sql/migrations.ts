@@ -196,6 +196,24 @@ const applyMysql = (db: Db) => {
   )
 }
 
+const missing = Effect.fail(
+  new StorageError({
+    operation: "open",
+    message:
+      "open: the tables are missing or older than this library; `npx dbjobq sql` prints the statements that make them",
+    isTransient: false
+  })
+)
+
+/** That the schema is up to date, where somebody else sees to it. */
+export const check = (db: Db): Effect.Effect<void, StorageError> =>
+  db.run(
+    "open",
+    Effect.flatMap(ledgerExists(db), (exists) =>
+      exists ? Effect.flatMap(pending(db), (left) => (left.length === 0 ? Effect.void : missing)) : missing
+    )
+  )
+
 /** Brings the schema up to date. Any number of processes may do so at once. */
 export const run = (db: Db): Effect.Effect<void, StorageError> =>
   db

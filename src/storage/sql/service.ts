@@ -88,7 +88,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       })
     const db = within(options.deadline)
     if (dialect === "mysql") yield* detached(checkServer(db))
-    if (options.migrate !== false) yield* detached(Migrations.run(within(undefined)))
+    yield* detached(options.migrate === false ? Migrations.check(db) : Migrations.run(within(undefined)))
     if (dialect === "mysql") yield* detached(checkTables(db))
     const turns = dialect === "pg" ? Turns.make({ claim: claim(db), promote: promote(db), look: look(db) }) : undefined
     const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity

@@ -33,7 +33,7 @@ const session = (
   listen: Listen,
   tell: (wakeup: Wakeup) => void,
   turns: Turns.Turns,
-  onConnected: () => void
+  onConnected: Effect.Effect<void>
 ): Effect.Effect<void, SqlError | NoEcho, Scope.Scope> =>
   Effect.flatMap(Random.nextInt, (random) => {
     const probe = `?${random}`
@@ -48,7 +48,6 @@ const session = (
       echoed = true
       if (connected) return
       connected = true
-      onConnected()
       // what was sent while nobody listened is lost: one hint of each kind makes the worker look
       tell("jobs")
       tell("schedules")
@@ -68,6 +67,7 @@ const session = (
         if (asked++ % 20 === 0) yield* ask
         yield* sleep(25)
       }
+      yield* onConnected
       yield* sleep(interval)
     })
     return Effect.raceFirst(listen(channel, heard), Effect.raceFirst(Effect.forever(check), jobs.run))
@@ -93,9 +93,12 @@ export const wakeups = (
     const pause = Effect.flatMap(Random.next, (unit) =>
       sleep(Math.min(maxPause, 500 * 2 ** Math.min(failures++, 10)) * (0.5 + unit))
     )
-    const connected = () => {
+    const connected = Effect.suspend(() => {
       failures = 0
-    }
+      if (warned.size === 0) return Effect.void
+      warned.clear()
+      return Effect.logInfo("dbjobq: wake-ups are back")
+    })
     return session(db, channel, listen, tell, turns, connected).pipe(
       Effect.scoped,
       Effect.zipRight(Effect.fail(new NoEcho())),
