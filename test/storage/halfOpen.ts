@@ -106,11 +106,13 @@ export const halfOpenSuite = (
       () =>
         Effect.gen(function* () {
           const scope = yield* Scope.make()
-          const { freeze, storage } = yield* Scope.extend(built("30 seconds"), scope)
-          // so that some connections are idle, and one is busy
+          const { freeze, sql, storage } = yield* Scope.extend(built("30 seconds"), scope)
+          // so that some connections are idle, one is busy, and one busy with a statement of the application
           yield* Effect.all([storage.counts, storage.counts, storage.counts], { concurrency: "unbounded" })
           yield* freeze
           yield* Effect.fork(storage.counts)
+          yield* Effect.fork(sql.unsafe(options.sleep(0)))
+          yield* Effect.sleep("50 millis")
           const [took] = yield* Effect.timed(Scope.close(scope, Exit.void))
           assert.isBelow(Duration.toMillis(took), 5_000)
         }),

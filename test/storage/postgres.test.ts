@@ -1,4 +1,4 @@
-import { SqlClient } from "@effect/sql"
+import { SqlClient, Statement } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -7,6 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import { JobStorage, Transactional, type Wakeup } from "../../src/JobStorage.js"
 import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
@@ -241,6 +242,33 @@ else {
         }
       }).pipe(Effect.provide(PgStorage.layer({ url, schema })))
     })
+
+    it.live("a transformer of statements and a tracer are shown those that run for each job", () =>
+      Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const shown: Array<string> = []
+        yield* Effect.asVoid(storage.insert([job()])).pipe(
+          Statement.withTransformer((statement) =>
+            Effect.sync(() => {
+              shown.push(statement.compile()[0])
+              return statement
+            })
+          )
+        )
+        assert.match(shown.join(), /dbjobq_insert/)
+        const native = yield* Effect.tracer
+        const spans: Array<string> = []
+        const tracer = Tracer.make({
+          context: native.context,
+          span: (...args) => {
+            spans.push(args[0])
+            return native.span(...args)
+          }
+        })
+        yield* Effect.withTracer(storage.claim({ names: ["mail"], limit: 1, owner: "w", lease: 1_000 }), tracer)
+        assert.deepStrictEqual(spans, ["sql.execute"])
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() })))
+    )
 
     it.effect("an option that configuration gives and a rule refuses is an error of the configuration", () =>
       Effect.gen(function* () {

@@ -54,7 +54,14 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
         }
         holds.recorded++
         if (outcome.to === "fail") yield* tellFailed(failedForGood, entry, outcome.failure)
-        if (outcome.to === "retry") yield* tellFailed(failedOnce, entry, outcome.failure)
+        if (outcome.to === "retry") {
+          // what it says is worked out only where somebody listens: failures may be many
+          const { failure: stored } = outcome
+          yield* Effect.whenLogLevel(
+            Effect.suspend(() => tellFailed(failedOnce, entry, stored)),
+            "Debug"
+          )
+        }
         if (outcome.to === "retry" || outcome.to === "snooze") again = true
         const known = counts.get(entry.row.name)
         if (known === undefined) counts.set(entry.row.name, new Map([[outcome.to, 1]]))

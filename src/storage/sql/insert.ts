@@ -122,23 +122,22 @@ const insertMysql =
       return []
     })
 
-/** By the columns' names; what is null is left out. */
-const record = (job: NewJob): string =>
-  JSON.stringify({
-    id: job.id,
-    name: job.name,
-    queue: job.queue,
-    priority: job.priority,
-    payload: job.payload,
-    run_at: runAtOf(job) ?? undefined,
-    delay: delayOf(job) ?? undefined,
-    max_attempts: job.maxAttempts,
-    unique_key: job.uniqueKey ?? undefined,
-    tags: tagsOf(job),
-    traceparent: job.traceparent ?? undefined,
-    schedule_id: job.scheduleId ?? undefined,
-    slot: job.slot ?? undefined
-  })
+/** By the columns' names; what is null is left out of the JSON. */
+const record = (job: NewJob) => ({
+  id: job.id,
+  name: job.name,
+  queue: job.queue,
+  priority: job.priority,
+  payload: job.payload,
+  run_at: runAtOf(job) ?? undefined,
+  delay: delayOf(job) ?? undefined,
+  max_attempts: job.maxAttempts,
+  unique_key: job.uniqueKey ?? undefined,
+  tags: tagsOf(job),
+  traceparent: job.traceparent ?? undefined,
+  schedule_id: job.scheduleId ?? undefined,
+  slot: job.slot ?? undefined
+})
 
 /** By a function that keeps its plan: to plan the statement each time takes longer than to write a few rows. */
 const insertFewPg = (db: Db): InsertNew => {
@@ -146,7 +145,7 @@ const insertFewPg = (db: Db): InsertNew => {
   return (jobs) =>
     Effect.flatMap(db.present, (now) =>
       Effect.map(
-        call<{ readonly answer: string | null }>([db.channel, now, `[${jobs.map(record).join(",")}]`]),
+        call<{ readonly answer: string | null }>([db.channel, now, JSON.stringify(jobs.map(record))]),
         ([row]) => PgCall.named(row?.answer, jobs)
       )
     )

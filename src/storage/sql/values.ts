@@ -49,6 +49,12 @@ const table = <Item>(
 export const values = <Item>(db: Db, items: ReadonlyArray<Item>, columns: Columns<Item>): Statement.Fragment =>
   table(db, items, sorted(db, items, columns))
 
+/** Of items that are named by their ids, each once. */
+const objectOf = <Item extends { readonly id: string }>(
+  items: ReadonlyArray<Item>,
+  of: (item: Item) => Value
+): string => JSON.stringify(Object.fromEntries(items.map((item) => [item.id, of(item)])))
+
 /** A column of items that are named by their ids, each once: the value that all have, else a JSON object by id. */
 export const oneOrById = <Item extends { readonly id: string }>(
   items: ReadonlyArray<Item>,
@@ -56,9 +62,7 @@ export const oneOrById = <Item extends { readonly id: string }>(
 ): readonly [one: Value, byId: string | null] => {
   const [head] = items
   const first = head === undefined ? null : of(head)
-  return items.every((item) => of(item) === first)
-    ? [first, null]
-    : [null, JSON.stringify(Object.fromEntries(items.map((item) => [item.id, of(item)])))]
+  return items.every((item) => of(item) === first) ? [first, null] : [null, objectOf(items, of)]
 }
 
 export interface ById {
@@ -86,10 +90,7 @@ export const byId = <Item extends { readonly id: string }>(
     const all = { constants, varied: [["k", { type: "text", of: ({ id }: Item) => id }] as const, ...varied] }
     return { from: table(db, items, all), where: sql`id = v.k`, of: (name) => `v.${name}` }
   }
-  const objects = varied.map(([name, { of }]) => {
-    const object = JSON.stringify(Object.fromEntries(items.map((item) => [item.id, of(item)])))
-    return sql`CAST(${object} AS jsonb) AS ${sql.literal(name)}`
-  })
+  const objects = varied.map(([name, { of }]) => sql`CAST(${objectOf(items, of)} AS jsonb) AS ${sql.literal(name)}`)
   const looked = new Map(varied.map(([name, { type }]) => [name, `CAST(v.${name} ->> id AS ${type})`]))
   return {
     from: sql`(SELECT ${sql.csv([...constants, ...objects])}) AS v`,
