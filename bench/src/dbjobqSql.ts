@@ -8,7 +8,7 @@ const sql = <A>(use: (client: SqlClient.SqlClient) => Effect.Effect<A, unknown>)
 
 /** Where the unfinished rows are, each by the small index that holds only them. Running ones first: they are last to go. */
 const partialIndexes = ["running", "pending", "scheduled"].map((state) => `dbjobq_jobs WHERE state = '${state}'`)
-const nullableColumns = ["lease lease_until", "ready ready_priority", "due due_at"]
+const nullableColumns = ["lease lease_until", "ready ready_name", "due due_at"]
   .map((index) => index.split(" "))
   .map(([index, column]) => `dbjobq_jobs FORCE INDEX (dbjobq_jobs_${index}) WHERE ${column} IS NOT NULL`)
 

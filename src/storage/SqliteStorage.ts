@@ -91,10 +91,12 @@ const build = (options: Options) =>
     const full = options.synchronous !== "normal"
     // a short wait only: it blocks the event loop, the rest of the waiting is done in Effect
     yield* Effect.mapError(
-      Effect.zipRight(
+      Effect.all([
         sql`PRAGMA busy_timeout = 50`,
-        full ? sql`PRAGMA synchronous = FULL` : sql`PRAGMA synchronous = NORMAL`
-      ),
+        full ? sql`PRAGMA synchronous = FULL` : sql`PRAGMA synchronous = NORMAL`,
+        // what a statement sorts or sets aside is small, and a file for it costs as much as the statement
+        sql`PRAGMA temp_store = MEMORY`
+      ]),
       (error) => storageError("open", error)
     )
     const context = yield* Service.make({

@@ -293,6 +293,37 @@ export const storageContract = (
     )
 
     test(
+      "claim: many names in many queues are one order, whatever waits beside them",
+      Effect.gen(function* () {
+        const { claim, insert, job, name, queue } = yield* kit
+        const past = Date.now() - hour
+        const one = (at: number, priority: number, offset: number) => ({
+          job: job({
+            name: `${name}-${["a", "b", "é"][at % 3]}`,
+            queue: `${queue}-${at % 5}`,
+            priority,
+            due: { runAt: past + offset }
+          }),
+          priority,
+          offset
+        })
+        const mixed = Array.from({ length: 300 }, (_, at) => one(at, (at % 4) - 2, (at * 7919) % 50))
+        // more of one name, in one queue, than any fair share of a claim
+        const urgent = Array.from({ length: 100 }, (_, at) => one(15 * at, 5, at % 10))
+        const made = [...mixed, ...urgent]
+        const others = Array.from({ length: 200 }, (_, at) => job({ queue: `${queue}-${at % 6}`, priority: 9 }))
+        yield* insert(...others, ...made.map((each) => each.job))
+        const expected = made
+          .sort((x, y) => y.priority - x.priority || x.offset - y.offset || (x.job.id < y.job.id ? -1 : 1))
+          .map((each) => each.job.id)
+        const names = ["a", "b", "é", "none"].map((suffix) => `${name}-${suffix}`)
+        const taken: Array<string> = []
+        for (const limit of [1, 3, 60, 90, 7, 150, 200]) taken.push(...idsOf(yield* claim(limit, { names })))
+        assert.deepStrictEqual(taken, expected)
+      })
+    )
+
+    test(
       "claim: priority, then due time, then id; never more than the limit",
       Effect.gen(function* () {
         const { claim, insert, job } = yield* kit

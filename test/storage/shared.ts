@@ -1,5 +1,6 @@
 /** What both SQL dialects must do beyond the contract: transactions, and the paths the contract does not reach. */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
@@ -124,6 +125,27 @@ export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transact
         const exit = yield* Effect.exit(storage.insert(bad))
         assert.isTrue(Exit.isFailure(exit))
         assert.deepStrictEqual(yield* storage.get([broken[0]?.id ?? ""]), [])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.live("a claim takes no longer for what waits for other workers", () =>
+      Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const name = `mine-${Math.random()}`
+        const typical = Effect.gen(function* () {
+          yield* storage.insert(Array.from({ length: 33 }, () => job({ name })))
+          const claim = storage.claim({ names: [name, "none"], limit: 3, owner: "w", lease: 10_000 })
+          const took = yield* Effect.replicateEffect(Effect.timed(claim), 11)
+          assert.isTrue(took.every(([, rows]) => rows.length === 3))
+          return took.map(([duration]) => Duration.toMillis(duration)).sort((a, b) => a - b)[5] ?? Number.NaN
+        })
+        const alone = yield* typical
+        for (let n = 0; n < 5; n++) {
+          yield* storage.insert(Array.from({ length: 10_000 }, () => job({ name: "another", priority: 1 })))
+        }
+        const beside = yield* typical
+        // to walk over them takes tens of milliseconds
+        assert.isBelow(beside, 5 * alone + 3)
       }).pipe(Effect.provide(layer))
     )
   })

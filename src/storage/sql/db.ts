@@ -49,6 +49,8 @@ export interface Db {
   readonly dueAt: Statement.Fragment
   readonly finishedState: Statement.Fragment
   readonly cast: (value: number | string | null, type: "bigint" | "integer" | "text") => Statement.Fragment
+  /** A number of rows: SQLite compiles a statement again for each value that a bare parameter of LIMIT is given. */
+  readonly atMost: (rows: number) => Statement.Fragment
   /** `column` is one of the list. */
   readonly among: (column: string, list: ReadonlyArray<string>) => Statement.Fragment
   /** `id` is one of those, many, that rows have: sent as one text, and no planner weighs its members one by one. */
@@ -284,6 +286,7 @@ SELECT ${sql.literal(columns)}, (SELECT count(*) FROM told) AS told FROM changed
     dueAt: sql.literal(mysql ? "due_at" : "run_at"),
     finishedState: sql.literal(mysql ? "finished_state" : "state"),
     cast,
+    atMost: options.dialect === "sqlite" ? (rows) => cast(rows, "integer") : (rows) => sql`${rows}`,
     among,
     ids: pg
       ? (list) => sql`id = ANY(ARRAY(SELECT json_array_elements_text(CAST(${JSON.stringify(list)} AS json))))`

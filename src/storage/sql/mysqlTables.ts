@@ -38,7 +38,7 @@ export const createMysql: ReadonlyArray<string> = [
   enqueued_at bigint NOT NULL,
   started_at bigint,
   finished_at bigint,
-  ready_priority integer GENERATED ALWAYS AS (CASE WHEN state = 'pending' THEN priority END) STORED,
+  ready_name ${key} GENERATED ALWAYS AS (CASE WHEN state = 'pending' THEN name END) STORED,
   due_at bigint GENERATED ALWAYS AS (CASE WHEN state = 'scheduled' THEN run_at END) STORED,
   finished_state enum('completed', 'failed', 'cancelled') CHARACTER SET ascii COLLATE ascii_bin
     GENERATED ALWAYS AS (CASE WHEN state IN ('completed', 'failed', 'cancelled') THEN state END) STORED,
@@ -47,7 +47,7 @@ export const createMysql: ReadonlyArray<string> = [
       THEN ${hash("name", "unique_key")} END
   ) STORED,
   UNIQUE KEY dbjobq_jobs_unique (active_key),
-  KEY dbjobq_jobs_ready (ready_priority DESC, run_at, id),
+  KEY dbjobq_jobs_ready (ready_name, priority DESC, run_at, id),
   KEY dbjobq_jobs_due (due_at),
   KEY dbjobq_jobs_lease (lease_until),
   KEY dbjobq_jobs_finished (finished_state, finished_at)

@@ -4,6 +4,7 @@
  * transaction of its own. With statistics absent or from a quieter hour the planner would sort the backlog for each
  * claim, scan the table for what it has a key to, and compile what takes a millisecond.
  */
+import { leastRead } from "./claimOrder.js"
 import { qualified } from "./db.js"
 import { inserted } from "./row.js"
 import { settlement } from "./settlement.js"
@@ -12,11 +13,13 @@ import { settlement } from "./settlement.js"
 const present = (told: string) => `DECLARE
   present bigint := coalesce(${told}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);`
 
-const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off"
+const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SET plan_cache_mode = force_generic_plan"
 
 /**
- * Makes the best of the ready jobs running: the best of each queue that has any, then the best of those. The walk hops
- * from queue to queue, so what waits in a queue that is paused, or another lane's, costs nothing.
+ * Makes the best of the ready jobs running. The index has an order for each queue and name, so what waits for other
+ * workers, or in a queue that is paused, is hopped over. The orders are merged by reading some of each: what comes
+ * before the first end of such a reading, where an order goes on unread, is in its place, and the next round goes on
+ * from there.
  */
 const claim = (schema: string | undefined): string => {
   const jobs = qualified("dbjobq_jobs", schema)
@@ -28,28 +31,50 @@ const claim = (schema: string | undefined): string => {
 ) LANGUAGE plpgsql VOLATILE ${planned} AS $dbjobq$
 #variable_conflict use_column
 ${present("$1")}
+  in_queue text[];
+  of_name text[];
+  wanted integer := $5;
+  reach integer;
+  got integer;
 BEGIN
-  RETURN QUERY UPDATE ${jobs} AS c SET
-    state = 'running', attempt = c.attempt + 1, token = c.token + 1, owner = $6, lease_until = present + $7, started_at = present,
-    progress = NULL, progress_message = NULL
-  WHERE c.id = ANY(ARRAY(
-    WITH RECURSIVE waiting (queue) AS (
-      (SELECT j.queue FROM ${jobs} AS j WHERE j.state = 'pending' ORDER BY j.queue LIMIT 1)
-      UNION ALL
-      SELECT (SELECT j.queue FROM ${jobs} AS j WHERE j.state = 'pending' AND j.queue > w.queue ORDER BY j.queue LIMIT 1)
-      FROM waiting AS w WHERE w.queue IS NOT NULL
-    )
-    SELECT r.id FROM waiting AS w CROSS JOIN LATERAL (
-      SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
-      WHERE j.state = 'pending' AND j.queue = w.queue AND j.name = ANY($2)
-      ORDER BY j.priority DESC, j.run_at, j.id LIMIT $5 FOR UPDATE OF j SKIP LOCKED
-    ) AS r
-    WHERE w.queue IS NOT NULL AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
-      AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused)
-    ORDER BY r.priority DESC, r.run_at, r.id LIMIT $5
-  ))
-  RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
-    c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;
+  WITH RECURSIVE waiting (queue, name) AS (
+    (SELECT j.queue, j.name FROM ${jobs} AS j WHERE j.state = 'pending' ORDER BY j.queue, j.name LIMIT 1)
+    UNION ALL
+    SELECT n.queue, n.name FROM waiting AS w CROSS JOIN LATERAL (
+      SELECT j.queue, j.name FROM ${jobs} AS j WHERE j.state = 'pending' AND (j.queue, j.name) > (w.queue, w.name)
+      ORDER BY j.queue, j.name LIMIT 1
+    ) AS n
+  )
+  SELECT array_agg(w.queue), array_agg(w.name) INTO in_queue, of_name FROM waiting AS w
+  WHERE w.name = ANY($2) AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
+    AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused);
+  reach := 2 * wanted / cardinality(of_name) + ${leastRead};
+  WHILE wanted > 0 AND reach IS NOT NULL LOOP
+    reach := least(reach, wanted);
+    RETURN QUERY UPDATE ${jobs} AS c SET
+      state = 'running', attempt = c.attempt + 1, token = c.token + 1, owner = $6, lease_until = present + $7,
+      started_at = present, progress = NULL, progress_message = NULL
+    WHERE c.id = ANY(ARRAY(
+      SELECT m.id FROM (
+        SELECT r.id, bool_or(r.ends) OVER (
+          ORDER BY r.priority DESC, r.run_at, r.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS uncertain
+        FROM unnest(in_queue, of_name) AS w (queue, name) CROSS JOIN LATERAL (
+          SELECT l.id, l.priority, l.run_at, row_number() OVER () = reach AS ends FROM (
+            SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
+            WHERE j.state = 'pending' AND j.queue = w.queue AND j.name = w.name
+            ORDER BY j.priority DESC, j.run_at, j.id LIMIT reach FOR UPDATE OF j SKIP LOCKED
+          ) AS l
+        ) AS r
+      ) AS m WHERE m.uncertain IS NOT TRUE LIMIT wanted
+    ))
+    RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
+      c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;
+    GET DIAGNOSTICS got = ROW_COUNT;
+    EXIT WHEN got < reach;
+    wanted := wanted - got;
+    reach := 4 * reach;
+  END LOOP;
 END
 $dbjobq$`
 }

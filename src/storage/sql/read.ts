@@ -41,7 +41,7 @@ export const list =
           "true",
           ...(after === undefined ? [] : [db.sql`id > ${after}`]),
           ...conditions(db, filter)
-        ])} ORDER BY id LIMIT ${limit}`
+        ])} ORDER BY id LIMIT ${db.atMost(limit)}`
       )
       .pipe(Effect.map((rows) => rows.map(decode)))
 

@@ -1,5 +1,5 @@
 /** Rows as drivers give them, and as the seam wants them. */
-import type { ClaimedJob, JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
+import type { JobRow, ScheduleRow, SkipReason, State } from "../../JobStorage.js"
 
 /** bigint arrives as text from pg and as a number from SQLite and MySQL. */
 export type Big = string | number
@@ -75,12 +75,6 @@ export const inserted =
 /** The columns of a `ClaimedJob` under its own names, so that what the driver makes of a row is one. */
 export const claimedColumns = `id, name, queue, priority, payload, run_at AS "runAt", attempt, max_attempts AS "maxAttempts",
   token, traceparent, schedule_id AS "scheduleId", slot, enqueued_at AS "enqueuedAt"`
-
-const byId = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
-
-/** RETURNING has no order. */
-export const byClaimOrder = (a: ClaimedJob, b: ClaimedJob): number =>
-  b.priority - a.priority || a.runAt - b.runAt || byId(a.id, b.id)
 
 export interface RawSchedule {
   readonly id: string

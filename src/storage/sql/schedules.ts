@@ -167,7 +167,7 @@ export const listSchedules =
       .run(
         "listSchedules",
         db.sql<RawSchedule>`SELECT * FROM ${db.schedules}
-${after === undefined ? db.sql.literal("") : db.sql`WHERE id > ${after}`} ORDER BY id LIMIT ${limit}`
+${after === undefined ? db.sql.literal("") : db.sql`WHERE id > ${after}`} ORDER BY id LIMIT ${db.atMost(limit)}`
       )
       .pipe(Effect.map((rows) => rows.map(decodeSchedule)))
 
@@ -184,7 +184,7 @@ export const dueSchedules =
         const now = Number(clock[0]?.now)
         const next = clock[0]?.next ?? null
         const rows = yield* sql<RawSchedule>`SELECT * FROM ${db.schedules}
-WHERE enabled AND next_slot <= ${db.cast(now, "bigint")} ORDER BY next_slot, id LIMIT ${limit}`
+WHERE enabled AND next_slot <= ${db.cast(now, "bigint")} ORDER BY next_slot, id LIMIT ${db.atMost(limit)}`
         return { now, due: rows.map(decodeSchedule), nextIn: next === null ? undefined : Number(next) - now }
       })
     )

@@ -17,7 +17,7 @@ const removeOld =
             table: db.jobs,
             pick: db.sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_finished")}
   WHERE ${db.finishedState} = ${state} AND finished_at IS NOT NULL AND finished_at <= ${now} - ${db.cast(whole(age), "bigint")}
-  ORDER BY finished_at LIMIT ${limit} ${db.skipLocked}`
+  ORDER BY finished_at LIMIT ${db.atMost(limit)} ${db.skipLocked}`
           })
         )
       )
@@ -48,7 +48,7 @@ export const sweep =
   finished_at = CASE WHEN cancel_requested OR ${dies} THEN ${now} ELSE NULL END,
   crashes = crashes + 1, token = token + 1, owner = NULL, lease_until = NULL`,
             pick: sql`SELECT id FROM ${db.jobsBy("dbjobq_jobs_lease")} WHERE state = 'running' AND lease_until <= ${now}
-  ORDER BY lease_until LIMIT ${request.limit} ${db.skipLocked}`,
+  ORDER BY lease_until LIMIT ${db.atMost(request.limit)} ${db.skipLocked}`,
             returning: "state",
             tells: "jobs"
           })
