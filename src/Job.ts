@@ -112,7 +112,10 @@ export interface Job<
   /** Milliseconds, or undefined for none. */
   readonly timeout: number | undefined
   /** @internal */
-  readonly encodePayload: (payload: unknown, storageLimit: number) => Effect.Effect<PayloadText.Encoded, PayloadError>
+  readonly encodePayload: (
+    payload: unknown,
+    storageLimit: number
+  ) => PayloadText.AtOnceOrLater<PayloadText.Encoded, PayloadError>
 
   /**
    * The job's implementation as a Layer: a function of the payload, or an Effect that makes one (to acquire services
@@ -166,7 +169,10 @@ export interface Any {
   readonly retries: number
   readonly timeout: number | undefined
   /** @internal */
-  readonly encodePayload: (payload: unknown, storageLimit: number) => Effect.Effect<PayloadText.Encoded, PayloadError>
+  readonly encodePayload: (
+    payload: unknown,
+    storageLimit: number
+  ) => PayloadText.AtOnceOrLater<PayloadText.Encoded, PayloadError>
 }
 
 /**

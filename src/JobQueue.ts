@@ -5,10 +5,12 @@
  */
 import * as SqlClient from "@effect/sql/SqlClient"
 import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -17,6 +19,7 @@ import * as finished from "./internal/finished.js"
 import * as ids from "./internal/id.js"
 import * as metrics from "./internal/metrics.js"
 import * as option from "./internal/option.js"
+import type { AtOnceOrLater, Encoded } from "./internal/payload.js"
 import * as schedules from "./internal/schedules.js"
 import * as trace from "./internal/trace.js"
 import * as transient from "./internal/transient.js"
@@ -338,9 +341,9 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     options: EnqueueOptions,
     id: string,
     traceparent: string | null
-  ): Effect.Effect<NewJob, PayloadError | InvalidOption> => {
+  ): AtOnceOrLater<NewJob, PayloadError | InvalidOption> => {
     const due = dueOf(options)
-    if (due instanceof InvalidOption) return Effect.fail(due)
+    if (due instanceof InvalidOption) return Either.left(due)
     const { queue = job.queue, priority = job.priority, retries = job.retries, tags = [] } = options
     const refusal =
       option.name("queue", queue) ??
@@ -348,9 +351,10 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       option.int("retries", retries, 0, 1_000_000) ??
       option.tags("tags", tags) ??
       (options.uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", options.uniqueKey)) ??
-      option.id("id", id)
-    if (refusal !== undefined) return Effect.fail(refusal)
-    return Effect.map(job.encodePayload(payload, storage.capabilities.limits.payloadBytes), ({ text, uniqueKey }) => ({
+      (options.id === undefined ? undefined : option.id("id", id))
+    if (refusal !== undefined) return Either.left(refusal)
+    const encoded = job.encodePayload(payload, storage.capabilities.limits.payloadBytes)
+    const made = ({ text, uniqueKey }: Encoded): NewJob => ({
       id,
       name: job.name,
       queue,
@@ -363,7 +367,8 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       traceparent,
       scheduleId: null,
       slot: null
-    }))
+    })
+    return Either.isEither(encoded) ? Either.map(encoded, made) : Effect.map(encoded, made)
   }
 
   let warned = false
@@ -405,9 +410,11 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   const enqueuedOf = metrics.enqueued()
 
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
-    Effect.contextWithEffect((context: Context.Context<never>) =>
-      Effect.flatMap(options.id === undefined ? ids.one : Effect.succeed(options.id), (id) =>
-        Effect.flatMap(newJob(job, payload, options, id, trace.current(context)), (row) =>
+    // all that is needed from the fiber is read at once, as each effect costs a lone enqueue some
+    Effect.withFiberRuntime<Enqueued<(typeof job)["name"]>, EnqueueError>(
+      ({ currentContext: context, currentDefaultServices: services }) => {
+        const id = options.id ?? ids.at(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
+        return Effect.flatMap(newJob(job, payload, options, id, trace.current(context)), (row) =>
           Effect.flatMap(insert([row], context), ([answer]) => {
             if (answer === undefined) return Effect.dieMessage("the storage answered no item")
             // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
@@ -416,7 +423,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
             return Effect.succeed({ id: Job.id(job, answer.id), created })
           })
         )
-      )
+      }
     ).pipe(trace.enqueuing(job.name))
 
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
@@ -430,10 +437,11 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         const payload = payloads[index]
         const own = payload === undefined || typeof options !== "function" ? options : options(payload, index)
         const item = typeof own === "object" ? own : {}
+        const row = newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent)
         rows.push(
-          yield* Effect.mapError(newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent), (error) =>
-            error.at(index)
-          )
+          Either.isEither(row) && Either.isRight(row)
+            ? row.right
+            : yield* Effect.mapError(row, (error) => error.at(index))
         )
       }
       const given = rows.some((row, index) => row.id !== made[index])

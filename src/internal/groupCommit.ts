@@ -2,16 +2,23 @@
  * Group commit, for single inserts: those that arrive while others are being written go together in the next write, so
  * that many share one commit, and a lone one waits for nobody. Each still answers only once its own row is durable.
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as FiberId from "effect/FiberId"
 import { liveClock } from "./liveClock.js"
 import type { StorageError } from "../JobError.js"
 import type { Inserted, NewJob, Service } from "../JobStorage.js"
 
+type Answer = Effect.Effect<ReadonlyArray<Inserted>, StorageError>
+
+/** A Deferred would do, at the price of all the rest that is done for an insert here. */
 interface Member {
   readonly job: NewJob
-  readonly answers: Deferred.Deferred<ReadonlyArray<Inserted>, StorageError>
+  answer: Answer | undefined
+  resume: ((answer: Answer) => void) | undefined
+}
+
+const reply = (member: Member, answer: Answer): void => {
+  member.answer = answer
+  member.resume?.(answer)
 }
 
 const largest = 1_000
@@ -23,20 +30,17 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
   let writing = false
   let since = 0
 
-  const alone = ({ answers, job }: Member) =>
-    Effect.flatMap(Effect.exit(insert([job])), (exit) => Deferred.done(answers, exit))
+  const alone = (member: Member) => Effect.map(Effect.exit(insert([member.job])), (exit) => reply(member, exit))
 
-  const write = (group: ReadonlyArray<Member>): Effect.Effect<unknown> =>
+  const write = (group: ReadonlyArray<Member>): Effect.Effect<void> =>
     Effect.matchCauseEffect(insert(group.map(({ job }) => job)), {
       onSuccess: (inserted) =>
-        Effect.forEach(group, ({ answers }, i) => Deferred.succeed(answers, inserted.slice(i, i + 1)), {
-          discard: true
-        }),
+        Effect.sync(() => group.forEach((member, i) => reply(member, Effect.succeed(inserted.slice(i, i + 1))))),
       onFailure: (cause) =>
         // what one of them is refused for is no matter of the others
         cause._tag === "Fail" && !cause.error.isTransient && group.length > 1
           ? Effect.forEach(group, alone, { discard: true })
-          : Effect.forEach(group, ({ answers }) => Deferred.failCause(answers, cause), { discard: true })
+          : Effect.sync(() => group.forEach((member) => reply(member, Effect.failCause(cause))))
     })
 
   const note = () => {
@@ -58,15 +62,17 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
   const begin = Effect.forkDaemon(Effect.uninterruptible(writeAll))
 
   /** Joins at once; the effect awaits the answer. */
-  const join = (job: NewJob) => {
-    const member: Member = { job, answers: Deferred.unsafeMake(FiberId.none) }
+  const join = (job: NewJob): Answer => {
+    const member: Member = { job, answer: undefined, resume: undefined }
     waiting.push(member)
-    return Effect.onInterrupt(Deferred.await(member.answers), () =>
-      Effect.sync(() => {
+    return Effect.async((resume) => {
+      if (member.answer !== undefined) resume(member.answer)
+      else member.resume = resume
+      return Effect.sync(() => {
         const at = waiting.indexOf(member)
         if (at >= 0) waiting.splice(at, 1)
       })
-    )
+    })
   }
 
   const end = <A>(exit: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {

@@ -24,8 +24,11 @@ export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
     return Array.from({ length: count }, (_, i) => idAt(now, i, tail))
   })
 
+/** One id, of this millisecond. */
+export const at = (now: number): string => idAt(now, 0, randomTail())
+
 /** One id. */
-export const one: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, (now) => idAt(now, 0, randomTail()))
+export const one: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, at)
 
 export interface SlotId {
   readonly id: string

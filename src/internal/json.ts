@@ -9,15 +9,19 @@ export interface Refusal {
 const maxDepth = 64
 const encoder = new TextEncoder()
 
-const join = (path: string, key: string | number): string => (path === "" ? `${key}` : `${path}.${key}`)
-
 const isPlainObject = (value: object): boolean => {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
 
-const refuse = (value: unknown, path: string, depth: number): Refusal | undefined => {
-  if (depth > maxDepth) return { path, expected: `nested at most ${maxDepth} deep` }
+/** The path is put together on the way back, so that it costs nothing where there is nothing to refuse. */
+const within = (key: string | number, { expected, path }: Refusal): Refusal => ({
+  path: path === "" ? `${key}` : `${key}.${path}`,
+  expected
+})
+
+const refuse = (value: unknown, depth: number): Refusal | undefined => {
+  if (depth > maxDepth) return { path: "", expected: `nested at most ${maxDepth} deep` }
   switch (typeof value) {
     case "string":
     case "boolean":
@@ -25,32 +29,32 @@ const refuse = (value: unknown, path: string, depth: number): Refusal | undefine
     case "number":
       return Number.isFinite(value) && !Object.is(value, -0)
         ? undefined
-        : { path, expected: "a finite number (and not -0)" }
+        : { path: "", expected: "a finite number (and not -0)" }
     case "object": {
       if (value === null) return undefined
       if (Array.isArray(value)) {
         for (let i = 0; i < value.length; i++) {
-          const refusal = refuse(value[i], join(path, i), depth + 1)
-          if (refusal !== undefined) return refusal
+          const refusal = refuse(value[i], depth + 1)
+          if (refusal !== undefined) return within(i, refusal)
         }
         return undefined
       }
-      if (!isPlainObject(value)) return { path, expected: "a plain JSON value" }
+      if (!isPlainObject(value)) return { path: "", expected: "a plain JSON value" }
       for (const [key, member] of Object.entries(value)) {
         // JSON leaves out a member that is undefined, and an optional field decodes to the same
         if (member === undefined) continue
-        const refusal = refuse(member, join(path, key), depth + 1)
-        if (refusal !== undefined) return refusal
+        const refusal = refuse(member, depth + 1)
+        if (refusal !== undefined) return within(key, refusal)
       }
       return undefined
     }
     default:
-      return { path, expected: "a plain JSON value" }
+      return { path: "", expected: "a plain JSON value" }
   }
 }
 
 export const stringify = (value: unknown, maxBytes: number): Either.Either<string, Refusal> => {
-  const refusal = refuse(value, "", 0)
+  const refusal = refuse(value, 0)
   if (refusal !== undefined) return Either.left(refusal)
   const text = JSON.stringify(value)
   // a UTF-16 unit is at most three UTF-8 bytes: short texts need no measuring

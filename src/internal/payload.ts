@@ -9,6 +9,9 @@ import * as Json from "./json.js"
 import * as option from "./option.js"
 import * as parseIssue from "./parseIssue.js"
 
+/** What is known at once is an Either, as nearly always; an Either is an Effect too. */
+export type AtOnceOrLater<A, E> = Either.Either<A, E> | Effect.Effect<A, E>
+
 export interface Encoded {
   readonly text: string
   readonly uniqueKey: string | undefined
@@ -22,7 +25,7 @@ export const encoder = <A>(
   job: string,
   schema: Schema.Schema<A, unknown>,
   uniqueKey: ((payload: A) => string | undefined) | undefined
-): ((payload: unknown, storageLimit: number) => Effect.Effect<Encoded, PayloadError>) => {
+): ((payload: unknown, storageLimit: number) => AtOnceOrLater<Encoded, PayloadError>) => {
   const refused = (refusal: Json.Refusal) => new PayloadError({ job, ...refusal })
   const unparsed = (issue: ParseResult.ParseIssue) => refused(parseIssue.describe(issue))
   const validate = ParseResult.validate(schema)

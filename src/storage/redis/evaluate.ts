@@ -1,5 +1,6 @@
 /** How a script is sent: by its hash, with a bound on what waits, and where it is asked for followed by WAIT. */
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import type { Cluster, Redis } from "ioredis"
 import { StorageError } from "../../JobError.js"
 import { isNoScript, storageError } from "./errors.js"
@@ -67,7 +68,7 @@ export const make = (
         waiting++
         const succeed = (reply: unknown) => {
           waiting--
-          resume(Effect.try({ try: () => read(reply), catch: (error) => storageError(operation, error) }))
+          resume(Either.try({ try: () => read(reply), catch: (error) => storageError(operation, error) }))
         }
         const fail = (error: unknown) => {
           waiting--
