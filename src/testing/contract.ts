@@ -296,13 +296,13 @@ export const storageContract = (
       "claim: many names in many queues are one order, whatever waits beside them",
       Effect.gen(function* () {
         const { claim, insert, job, name, queue } = yield* kit
-        const past = Date.now() - hour
+        // some before the epoch
         const one = (at: number, priority: number, offset: number) => ({
           job: job({
             name: `${name}-${["a", "b", "é"][at % 3]}`,
             queue: `${queue}-${at % 5}`,
             priority,
-            due: { runAt: past + offset }
+            due: { runAt: offset - 20 }
           }),
           priority,
           offset

@@ -145,7 +145,30 @@ export const sqlSuite = (label: string, layer: Layer.Layer<JobStorage | Transact
         }
         const beside = yield* typical
         // to walk over them takes tens of milliseconds
-        assert.isBelow(beside, 5 * alone + 3)
+        assert.isBelow(beside, 5 * alone + 10)
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.live("claimers that come at once each find what there is enough of", () =>
+      Effect.gen(function* () {
+        const storage = yield* JobStorage
+        for (const { each, limit } of [
+          { each: 1, limit: 1 },
+          { each: 4, limit: 10 }
+        ]) {
+          const names = Array.from({ length: 20 }, (_, n) => `rivals-${limit}-${n}`)
+          yield* storage.insert(names.flatMap((name) => Array.from({ length: each }, () => job({ name }))))
+          const taken = yield* Effect.forEach(
+            Array.from({ length: 8 }),
+            (_, n) => storage.claim({ names, limit, owner: `w${n}`, lease: 10_000 }),
+            { concurrency: "unbounded" }
+          )
+          assert.deepStrictEqual(
+            taken.map((rows) => rows.length),
+            taken.map(() => limit)
+          )
+          assert.strictEqual(new Set(taken.flat().map((row) => row.id)).size, 8 * limit)
+        }
       }).pipe(Effect.provide(layer))
     )
   })

@@ -61,9 +61,9 @@ RETURNING ${db.sql.literal(claimedColumns)}`
     Effect.flatMap(round(request, wanted, width), (rows) =>
       rows.length < leastRead || rows.length === wanted
         ? Effect.succeed(rows)
-        : // what is claimed is handed out; the next claim meets the same error
+        : // what is claimed is handed out whatever becomes of this: the next claim meets the same error
           Effect.map(
-            Effect.orElseSucceed(rounds(request, wanted - rows.length, 4 * width), () => []),
+            Effect.catchAllCause(rounds(request, wanted - rows.length, 4 * width), () => Effect.succeed([])),
             (more) => [...rows, ...more]
           )
     )

@@ -47,7 +47,7 @@ export const createMysql: ReadonlyArray<string> = [
       THEN ${hash("name", "unique_key")} END
   ) STORED,
   UNIQUE KEY dbjobq_jobs_unique (active_key),
-  KEY dbjobq_jobs_ready (ready_name, priority DESC, run_at, id),
+  KEY dbjobq_jobs_ready (ready_name, priority DESC, run_at, id, queue),
   KEY dbjobq_jobs_due (due_at),
   KEY dbjobq_jobs_lease (lease_until),
   KEY dbjobq_jobs_finished (finished_state, finished_at)

@@ -17,12 +17,23 @@ const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SE
 
 /**
  * Makes the best of the ready jobs running. The index has an order for each queue and name, so what waits for other
- * workers, or in a queue that is paused, is hopped over. The orders are merged by reading some of each: what comes
- * before the first end of such a reading, where an order goes on unread, is in its place, and the next round goes on
- * from there.
+ * workers, or in a queue that is paused, is hopped over. Several orders are merged by reading some of each, more of those
+ * that end before the last of the best. Nothing is locked but what is claimed, or rivals would find nothing where there
+ * is enough; what rivals took meanwhile is made up for by whatever is next.
  */
 const claim = (schema: string | undefined): string => {
   const jobs = qualified("dbjobq_jobs", schema)
+  const inOrder = (table: string) => `${table}.priority DESC, ${table}.run_at, ${table}.id`
+  const ready = `SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
+          WHERE j.state = 'pending' AND j.queue = p.queue AND j.name = p.name ORDER BY ${inOrder("j")}`
+  const take = (ids: string) => `RETURN QUERY UPDATE ${jobs} AS c SET
+      state = 'running', attempt = c.attempt + 1, token = c.token + 1, owner = $6, lease_until = present + $7,
+      started_at = present, progress = NULL, progress_message = NULL
+    WHERE c.id = ANY(ARRAY(
+      ${ids}
+    ))
+    RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
+      c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;`
   return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_claim", schema)}(
   at bigint, names text[], queues text[], except_queues text[], max_rows integer, claimer text, lease bigint
 ) RETURNS TABLE (
@@ -33,8 +44,10 @@ const claim = (schema: string | undefined): string => {
 ${present("$1")}
   in_queue text[];
   of_name text[];
-  wanted integer := $5;
-  reach integer;
+  orders integer;
+  reach integer[];
+  best text[];
+  ended integer[];
   got integer;
 BEGIN
   WITH RECURSIVE waiting (queue, name) AS (
@@ -45,36 +58,37 @@ BEGIN
       ORDER BY j.queue, j.name LIMIT 1
     ) AS n
   )
-  SELECT array_agg(w.queue), array_agg(w.name) INTO in_queue, of_name FROM waiting AS w
+  SELECT array_agg(w.queue), array_agg(w.name), count(*) INTO in_queue, of_name, orders FROM waiting AS w
   WHERE w.name = ANY($2) AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
     AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused);
-  reach := 2 * wanted / cardinality(of_name) + ${leastRead};
-  WHILE wanted > 0 AND reach IS NOT NULL LOOP
-    reach := least(reach, wanted);
-    RETURN QUERY UPDATE ${jobs} AS c SET
-      state = 'running', attempt = c.attempt + 1, token = c.token + 1, owner = $6, lease_until = present + $7,
-      started_at = present, progress = NULL, progress_message = NULL
-    WHERE c.id = ANY(ARRAY(
-      SELECT m.id FROM (
-        SELECT r.id, bool_or(r.ends) OVER (
-          ORDER BY r.priority DESC, r.run_at, r.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS uncertain
-        FROM unnest(in_queue, of_name) AS w (queue, name) CROSS JOIN LATERAL (
-          SELECT l.id, l.priority, l.run_at, row_number() OVER () = reach AS ends FROM (
-            SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
-            WHERE j.state = 'pending' AND j.queue = w.queue AND j.name = w.name
-            ORDER BY j.priority DESC, j.run_at, j.id LIMIT reach FOR UPDATE OF j SKIP LOCKED
+  IF orders > 1 THEN
+    reach := array_fill(CAST(least(2 * $5::bigint / orders + ${leastRead}, $5) AS integer), ARRAY[orders]);
+    LOOP
+      SELECT array_agg(m.id) FILTER (WHERE m.place <= $5), array_agg(m.number) FILTER (WHERE m.ends AND m.place < $5)
+      INTO best, ended FROM (
+        SELECT r.id, p.number, r.nth = p.reach AND p.reach < $5 AS ends, row_number() OVER (ORDER BY ${inOrder("r")}) AS place
+        FROM unnest(in_queue, of_name, reach) WITH ORDINALITY AS p (queue, name, reach, number) CROSS JOIN LATERAL (
+          SELECT l.id, l.priority, l.run_at, row_number() OVER () AS nth FROM (
+            ${ready} LIMIT p.reach
           ) AS l
         ) AS r
-      ) AS m WHERE m.uncertain IS NOT TRUE LIMIT wanted
-    ))
-    RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
-      c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;
+      ) AS m;
+      EXIT WHEN ended IS NULL;
+      FOR n IN 1 .. cardinality(ended) LOOP
+        reach[ended[n]] := least(4 * reach[ended[n]]::bigint, $5);
+      END LOOP;
+    END LOOP;
+    -- the state in a way that no index is for: these are few, and known by their key
+    ${take(`SELECT j.id FROM ${jobs} AS j WHERE j.id = ANY(best) AND coalesce(j.state, '') = 'pending' FOR UPDATE OF j SKIP LOCKED`)}
     GET DIAGNOSTICS got = ROW_COUNT;
-    EXIT WHEN got < reach;
-    wanted := wanted - got;
-    reach := 4 * reach;
-  END LOOP;
+    IF got >= coalesce(cardinality(best), 0) THEN RETURN; END IF;
+    max_rows := $5 - got;
+  END IF;
+  IF orders > 0 THEN
+    ${take(`SELECT o.id FROM unnest(in_queue, of_name) AS p (queue, name) CROSS JOIN LATERAL (
+        ${ready} LIMIT max_rows FOR UPDATE OF j SKIP LOCKED
+      ) AS o LIMIT max_rows`)}
+  END IF;
 END
 $dbjobq$`
 }
