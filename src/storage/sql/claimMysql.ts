@@ -67,7 +67,7 @@ const best = (
       return reach < wanted && end !== undefined && (last === undefined || byClaimOrder(end, last) < 0)
     })
     if (ended.length === 0) return Effect.succeed(merged)
-    const wider = ended.map((order) => ({ ...order, reach: Math.min(4 * order.reach, wanted) }))
+    const wider = ended.map((order) => ({ ...order, reach: Math.min(8 * order.reach, wanted) }))
     return Effect.flatMap(read(wider), (again) =>
       merge([...orders.filter((order) => !ended.includes(order)), ...again])
     )

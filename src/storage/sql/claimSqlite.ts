@@ -63,7 +63,7 @@ RETURNING ${db.sql.literal(claimedColumns)}`
         ? Effect.succeed(rows)
         : // what is claimed is handed out whatever becomes of this: the next claim meets the same error
           Effect.map(
-            Effect.catchAllCause(rounds(request, wanted - rows.length, 4 * width), () => Effect.succeed([])),
+            Effect.catchAllCause(rounds(request, wanted - rows.length, 8 * width), () => Effect.succeed([])),
             (more) => [...rows, ...more]
           )
     )

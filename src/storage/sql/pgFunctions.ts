@@ -75,7 +75,7 @@ BEGIN
       ) AS m;
       EXIT WHEN ended IS NULL;
       FOR n IN 1 .. cardinality(ended) LOOP
-        reach[ended[n]] := least(4 * reach[ended[n]]::bigint, $5);
+        reach[ended[n]] := least(8 * reach[ended[n]]::bigint, $5);
       END LOOP;
     END LOOP;
     -- the state in a way that no index is for: these are few, and known by their key
