@@ -165,7 +165,7 @@ const pauseLocked = (db: Db, queue: string) =>
       )
     )
 
-/** Claims hold the rows of the queues table to their end; see claim.ts. */
+/** Claims hold the rows of the queues table to their end; see claimMysql.ts. */
 const pauseMysql = (db: Db, queue: string) =>
   db.atomic(
     "pauseQueue",

@@ -2,7 +2,8 @@
  * The statements of PostgreSQL that run for each job, as functions. A function keeps its plan, where a statement is
  * planned each time, which takes longer than to write a row or two; and it can carry planner settings without a
  * transaction of its own. With statistics absent or from a quieter hour the planner would sort the backlog for each
- * claim, scan the table for what it has a key to, and compile what takes a millisecond.
+ * claim, scan the table for what it has a key to, and compile what takes a millisecond; and left to itself it would go on
+ * planning for each call what it thinks the actual values make cheaper.
  */
 import { leastRead } from "./claimOrder.js"
 import { qualified } from "./db.js"
