@@ -296,13 +296,13 @@ export const storageContract = (
       "claim: many names in many queues are one order, whatever waits beside them",
       Effect.gen(function* () {
         const { claim, insert, job, name, queue } = yield* kit
-        // some before the epoch
+        const past = Date.now() - hour
         const one = (at: number, priority: number, offset: number) => ({
           job: job({
             name: `${name}-${["a", "b", "é"][at % 3]}`,
             queue: `${queue}-${at % 5}`,
             priority,
-            due: { runAt: offset - 20 }
+            due: { runAt: past + offset }
           }),
           priority,
           offset

@@ -71,6 +71,35 @@ else {
       }).pipe(Effect.provide(RedisStorage.layer({ url, prefix: fresh() })))
     )
 
+    it.live("many names in many queues are one order, also before 1970", () =>
+      Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const names = ["a", "b", "c", "é"]
+        const jobs = Array.from({ length: 400 }, (_, at) =>
+          job({
+            name: names[at % 4] ?? "",
+            queue: `q${at % 7}`,
+            priority: (at % 3) - 1,
+            due: { runAt: (at * 7919) % 11 === 0 ? -5 : ((at * 104_729) % 50) - 25 }
+          })
+        )
+        yield* storage.insert(jobs)
+        const dueOf = (one: (typeof jobs)[number]) => ("runAt" in one.due ? one.due.runAt : 0)
+        const expected = [...jobs].sort(
+          (x, y) => y.priority - x.priority || dueOf(x) - dueOf(y) || (x.id < y.id ? -1 : 1)
+        )
+        const taken: Array<string> = []
+        for (const limit of [1, 3, 50, 7, 339]) {
+          const rows = yield* storage.claim({ ...claimAll, names, limit })
+          taken.push(...rows.map((row) => row.id))
+        }
+        assert.deepStrictEqual(
+          taken,
+          expected.map((one) => one.id)
+        )
+      }).pipe(Effect.provide(RedisStorage.layer({ url, prefix: fresh() })))
+    )
+
     it.live("two storages on one prefix share jobs, on two they do not", () =>
       Effect.gen(function* () {
         const prefix = fresh()
