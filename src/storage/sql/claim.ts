@@ -26,7 +26,6 @@ export const claim = (db: Db): Service["claim"] => {
   return (request) =>
     nothing(request)
       ? Effect.succeed([])
-      : Effect.map(db.run("claim", claimed(request)), (rows) =>
-          db.dialect === "mysql" ? rows : [...rows].sort(byClaimOrder)
-        )
+      : // as they come of RETURNING, or of several rounds, they have no order
+        Effect.map(db.run("claim", claimed(request)), (rows) => [...rows].sort(byClaimOrder))
 }

@@ -116,7 +116,7 @@ export const claimMysql =
             ? // one order, of which every row will do: it is locked as it is read
               yield* sql<ClaimedJob>`SELECT ${sql.literal(claimedColumns)} ${readyOf(db, name, [])}
 LIMIT ${request.limit} ${db.skipLocked}`
-            : [...(yield* locked(db, [name, ...others], request.limit, open))].sort(byClaimOrder)
+            : yield* locked(db, [name, ...others], request.limit, open)
         if (rows.length === 0) return []
         const now = yield* db.now
         yield* sql`UPDATE ${db.jobs} SET

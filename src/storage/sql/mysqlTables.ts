@@ -1,5 +1,7 @@
 /**
- * The tables on MySQL and MariaDB, each with its indexes in one statement, as a DDL statement cannot be rolled back.
+ * The tables on MySQL and MariaDB, each with its indexes in one statement, as a DDL statement cannot be rolled back. The
+ * ready index ends with the queue, so that jobs of queues that are not open are passed over by the index alone; it has the
+ * 3,072 bytes that an index may have.
  * There are no partial indexes: an index on a generated column that is NULL for all other rows stands for one, so that a
  * row which changes its state touches few of them.
  */

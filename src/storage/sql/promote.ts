@@ -1,4 +1,4 @@
-/** Scheduled jobs that have come due. */
+/** Scheduled jobs that come due: making them pending, and seeing whether there is anything to do. */
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { StorageError } from "../../JobError.js"
