@@ -25,7 +25,14 @@ const largest = 1_000
 /** A write under way for longer, in milliseconds, is stuck: whoever comes then goes without it. */
 const patience = 500
 
-export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boolean>): Service["insert"] => {
+interface Options {
+  /** Where the caller may have a transaction open, an insert inside it goes by itself. */
+  readonly inTransaction?: Effect.Effect<boolean> | undefined
+  /** The driver answers without waiting, so nobody else gets a turn meanwhile unless they are given one. */
+  readonly blocking: boolean
+}
+
+export const make = (insert: Service["insert"], { blocking, inTransaction }: Options): Service["insert"] => {
   const waiting: Array<Member> = []
   let writing = false
   let since = 0
@@ -89,14 +96,13 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
       }
       writing = true
       note()
-      // a driver that never waits lets nobody else run, so they get a turn first
+      const first = Effect.matchCauseEffect(restore(insert([job])), {
+        onSuccess: (inserted) => end(Effect.succeed(inserted)),
+        onFailure: (cause) => end(Effect.failCause(cause))
+      })
+      if (!blocking) return first
       return Effect.flatMap(Effect.yieldNow(), () => {
-        if (waiting.length === 0) {
-          return Effect.matchCauseEffect(restore(insert([job])), {
-            onSuccess: (inserted) => end(Effect.succeed(inserted)),
-            onFailure: (cause) => end(Effect.failCause(cause))
-          })
-        }
+        if (waiting.length === 0) return first
         const answered = join(job)
         return Effect.zipRight(begin, restore(answered))
       })
@@ -105,8 +111,9 @@ export const make = (insert: Service["insert"], inTransaction: Effect.Effect<boo
   return (jobs) => {
     const [first, second] = jobs
     // a unique key may have to wait for another transaction, and nobody should wait with it
-    return first === undefined || second !== undefined || first.uniqueKey !== null
-      ? insert(jobs)
+    if (first === undefined || second !== undefined || first.uniqueKey !== null) return insert(jobs)
+    return inTransaction === undefined
+      ? grouped(first)
       : Effect.flatMap(inTransaction, (inside) => (inside ? insert(jobs) : grouped(first)))
   }
 }

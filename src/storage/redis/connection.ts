@@ -6,6 +6,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { Cluster, Redis, type RedisOptions } from "ioredis"
 import { StorageError } from "../../JobError.js"
+import * as Deadline from "./deadline.js"
 import { storageError } from "./errors.js"
 import * as Evaluate from "./evaluate.js"
 
@@ -73,9 +74,6 @@ const sharedOptions = (options: ConnectionOptions, first: Parsed): RedisOptions 
   ...first.options,
   ...options.redis,
   connectTimeout: options.connectTimeout,
-  commandTimeout: options.commandTimeout,
-  // a connection that is silent while a command waits is dead, also when nobody said so
-  socketTimeout: options.commandTimeout,
   keepAlive: 10_000,
   // a lost connection fails what was under way at once: whether it is sent again is decided above the storage
   maxRetriesPerRequest: 0,
@@ -139,6 +137,13 @@ export const make = (
     )
     opened = true
 
+    // a connection that is silent while a command waits is dead, also when nobody said so
+    const deadline = Deadline.make(options.commandTimeout, () => {
+      for (const { stream } of client instanceof Cluster ? client.nodes() : [client]) {
+        stream?.destroy(new Error(`Socket timeout: nothing within ${options.commandTimeout} ms`))
+      }
+    })
+
     let turn = 0
     const subscriber = (): Redis => {
       const known = client instanceof Cluster ? client.nodes().map((node) => node.options) : nodes
@@ -147,9 +152,11 @@ export const make = (
         ...shared,
         ...(host === undefined ? {} : { host }),
         ...(port === undefined ? {} : { port }),
-        retryStrategy: () => null
+        retryStrategy: () => null,
+        commandTimeout: options.commandTimeout,
+        socketTimeout: options.commandTimeout
       })
     }
 
-    return { subscriber, ...Evaluate.make(client, base, options.maxWaiting, replication) }
+    return { subscriber, ...Evaluate.make(client, base, deadline, options.maxWaiting, replication) }
   })

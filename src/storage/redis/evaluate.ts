@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Cluster, Redis } from "ioredis"
 import { StorageError } from "../../JobError.js"
+import type { Deadline } from "./deadline.js"
 import { isNoScript, storageError } from "./errors.js"
 import type { Script } from "./script.js"
 
@@ -49,10 +50,10 @@ const byPipeline =
 export const make = (
   client: Client,
   base: string,
+  deadline: Deadline,
   maxWaiting: number,
   replication: Replication
 ): { readonly run: Run; readonly write: Run } => {
-  let waiting = 0
   const refused = (operation: string) =>
     new StorageError({
       operation,
@@ -64,20 +65,21 @@ export const make = (
     (script, args, read) =>
       Effect.async((resume) => {
         const { operation } = script
-        if (client.status !== "ready" && waiting >= maxWaiting) return resume(Effect.fail(refused(operation)))
-        waiting++
+        if (client.status !== "ready" && deadline.waiting() >= maxWaiting)
+          return resume(Effect.fail(refused(operation)))
+        const fail = (error: unknown) => resume(Effect.fail(storageError(operation, error)))
+        const answered = deadline.begin(() => fail(new Error("no answer in time")))
         const succeed = (reply: unknown) => {
-          waiting--
-          resume(Either.try({ try: () => read(reply), catch: (error) => storageError(operation, error) }))
+          if (answered())
+            resume(Either.try({ try: () => read(reply), catch: (error) => storageError(operation, error) }))
         }
-        const fail = (error: unknown) => {
-          waiting--
-          resume(Effect.fail(storageError(operation, error)))
+        const refuse = (error: unknown) => {
+          if (answered()) fail(error)
         }
         send("evalsha", script, args).then(succeed, (error: unknown) => {
           // a server that was restarted, or a new primary, has not seen the script yet; nothing of it ran
-          if (isNoScript(error)) send("eval", script, args).then(succeed, fail)
-          else fail(error)
+          if (isNoScript(error)) send("eval", script, args).then(succeed, refuse)
+          else refuse(error)
         })
       })
   const run = through(bySend(client, base))

@@ -3,6 +3,7 @@ import { refusal } from "../../internal/newJob.js"
 import type { Due, Inserted, NewJob, Service } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { inBatches, whole } from "./db.js"
+import { fits, insertOne } from "./insertOne.js"
 import * as Reply from "./reply.js"
 import * as Script from "./script.js"
 
@@ -164,7 +165,7 @@ export const runArgs = (jobs: ReadonlyArray<NewJob>): ReadonlyArray<string | num
 
 const toInserted = ({ id }: NewJob, answer: unknown): Inserted => {
   switch (answer) {
-    case undefined:
+    case 1:
       return { id, answer: "inserted", created: true }
     case 2:
       return { id, answer: "inserted", created: false }
@@ -179,7 +180,7 @@ const readAnswers = (jobs: ReadonlyArray<NewJob>, reply: unknown): ReadonlyArray
   const flat = Reply.list(reply)
   const answers = new Map<number, unknown>()
   for (let at = 0; at < flat.length; at += 2) answers.set(Reply.number(flat[at]), flat[at + 1])
-  return jobs.map((job, at) => toInserted(job, answers.get(at)))
+  return jobs.map((job, at) => toInserted(job, answers.get(at) ?? 1))
 }
 
 export const insert =
@@ -187,5 +188,8 @@ export const insert =
   (jobs) => {
     const refused = refusal(jobs)
     if (refused !== undefined) return Effect.fail(refused)
-    return inBatches(jobs, (part) => db.write(script, runArgs(part), (reply) => readAnswers(part, reply)), atomicInsert)
+    const [first, second] = jobs
+    return first !== undefined && second === undefined && fits(first)
+      ? insertOne(db, first, restOf(first), (answer) => [toInserted(first, answer)])
+      : inBatches(jobs, (part) => db.write(script, runArgs(part), (reply) => readAnswers(part, reply)), atomicInsert)
   }

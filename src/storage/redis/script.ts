@@ -33,6 +33,17 @@ export const make = (operation: string, kind: Kind, ...parts: ReadonlyArray<stri
   return { operation, text, sha: createHash("sha1").update(text).digest("hex") }
 }
 
+/** Where a pending job stands. */
+export const pending = `
+local function pendingKey(queue, name) return base .. 'pending:' .. #queue .. ':' .. queue .. ':' .. name end
+
+-- the score is the priority; among equals Redis sorts by the member: 17 digits of due time, then the id
+local function pendingMember(runAt, id)
+  if runAt < 0 then return string.format('0%016.0f', runAt + 8.64e15) .. id end
+  return string.format('1%016.0f', runAt) .. id
+end
+`
+
 /**
  * Where a job stands besides its hash: `ids` (all, by id), one sorted set for each state but `pending`, and for that one
  * sorted set for each queue and name, which `queues:<name>` lists while it is not empty. Every script that adds or moves
@@ -53,15 +64,7 @@ local function dueAt(due)
 end
 
 local function uniqueField(name, key) return #name .. ':' .. name .. ':' .. key end
-
-local function pendingKey(queue, name) return base .. 'pending:' .. #queue .. ':' .. queue .. ':' .. name end
-
--- the score is the priority; among equals Redis sorts by the member: 17 digits of due time, then the id
-local function pendingMember(runAt, id)
-  if runAt < 0 then return string.format('0%016.0f', runAt + 8.64e15) .. id end
-  return string.format('1%016.0f', runAt) .. id
-end
-
+${pending}
 -- text, for Redis would print each number anew
 local function lowFirst(priority) return string.format('%.0f', -priority) end
 

@@ -1,4 +1,3 @@
-import * as Effect from "effect/Effect"
 import * as Turns from "../../internal/turns.js"
 import * as GroupCommit from "../../internal/groupCommit.js"
 import type { Service } from "../../JobStorage.js"
@@ -43,7 +42,7 @@ export const make = (connection: Connection, base: string, storeClock: boolean, 
       durable: true,
       limits: { payloadBytes: largest, resultBytes: largest, atomicInsert }
     },
-    insert: groupCommit ? GroupCommit.make(insert(db), Effect.succeed(false)) : insert(db),
+    insert: groupCommit ? GroupCommit.make(insert(db), { blocking: false }) : insert(db),
     claim: turns.claim,
     promote: turns.promote,
     settle: settle(db),

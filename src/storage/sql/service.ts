@@ -106,7 +106,10 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
           atomicInsert: Number.POSITIVE_INFINITY
         }
       },
-      insert: options.groupCommit === false ? insert(db) : GroupCommit.make(insert(db), ownership.inTransaction),
+      insert:
+        options.groupCommit === false
+          ? insert(db)
+          : GroupCommit.make(insert(db), { inTransaction: ownership.inTransaction, blocking: dialect === "sqlite" }),
       claim: turns?.claim ?? claim(db),
       promote: turns?.promote ?? promote(db),
       settle: split(settle(db)),
