@@ -213,7 +213,10 @@ export type ToHandler<J extends Any> = J extends Any ? Handler<J["name"]> : neve
  * @since 0.1.0
  * @category constructors
  */
-export const id = <J extends Any>(_job: J, value: string): Id<J["name"]> => Brand.nominal<Id<J["name"]>>()(value)
+export const id = <J extends Any>(_job: J, value: string): Id<J["name"]> => anyId(value)
+
+// made once: to make a constructor costs more than to use it
+const anyId = Brand.nominal<string & Brand.Brand<"~dbjobq/Job/Id">>()
 
 /**
  * Whether a value is a job definition.

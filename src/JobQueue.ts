@@ -409,22 +409,32 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
 
   const enqueuedOf = metrics.enqueued()
 
+  /**
+   * One job, and what is made of the storage's answer. All that is needed from the fiber is read at once, and as little as
+   * can be is an effect: each costs a lone enqueue some.
+   */
+  const enqueueOne = <J extends Job.Any, A>(
+    job: J,
+    payload: unknown,
+    options: EnqueueOptions,
+    made: (id: Job.Id<J["name"]>, created: boolean) => A
+  ): Effect.Effect<A, EnqueueError> =>
+    Effect.withFiberRuntime<A, EnqueueError>(({ currentContext: context, currentDefaultServices: services }) => {
+      const id = options.id ?? ids.at(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
+      const write = (row: NewJob) =>
+        Effect.flatMap(insert([row], context), ([answer]) => {
+          if (answer === undefined) return Effect.dieMessage("the storage answered no item")
+          // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
+          const created = answer.created || (options.id === undefined && answer.answer === "inserted")
+          if (answer.created) enqueuedOf(job.name).unsafeUpdate(1, [])
+          return Effect.succeed(made(Job.id(job, answer.id), created))
+        })
+      const row = newJob(job, payload, options, id, trace.current(context))
+      return Either.isEither(row) && Either.isRight(row) ? write(row.right) : Effect.flatMap(row, write)
+    }).pipe(trace.enqueuing(job.name))
+
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
-    // all that is needed from the fiber is read at once, as each effect costs a lone enqueue some
-    Effect.withFiberRuntime<Enqueued<(typeof job)["name"]>, EnqueueError>(
-      ({ currentContext: context, currentDefaultServices: services }) => {
-        const id = options.id ?? ids.at(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
-        return Effect.flatMap(newJob(job, payload, options, id, trace.current(context)), (row) =>
-          Effect.flatMap(insert([row], context), ([answer]) => {
-            if (answer === undefined) return Effect.dieMessage("the storage answered no item")
-            // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
-            const created = answer.created || (options.id === undefined && answer.answer === "inserted")
-            if (answer.created) enqueuedOf(job.name).unsafeUpdate(1, [])
-            return Effect.succeed({ id: Job.id(job, answer.id), created })
-          })
-        )
-      }
-    ).pipe(trace.enqueuing(job.name))
+    enqueueOne(job, payload, options, (id, created) => ({ id, created }))
 
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
     Effect.gen(function* () {
@@ -524,7 +534,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     )
 
   return {
-    enqueue: (job, ...args) => Effect.map(enqueueOrGet(job, ...args), ({ id }) => id),
+    enqueue: (job, ...[payload, options = {}]) => enqueueOne(job, payload, options, (id) => id),
     enqueueOrGet,
     enqueueAll,
     join,
