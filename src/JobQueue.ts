@@ -419,7 +419,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     options: EnqueueOptions,
     made: (id: Job.Id<J["name"]>, created: boolean) => A
   ): Effect.Effect<A, EnqueueError> =>
-    Effect.withFiberRuntime<A, EnqueueError>(({ currentContext: context, currentDefaultServices: services }) => {
+    trace.enqueuing(job.name, ({ currentContext: context, currentDefaultServices: services }) => {
       const id = options.id ?? ids.at(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
       const write = (row: NewJob) =>
         Effect.flatMap(insert([row], context), ([answer]) => {
@@ -431,34 +431,35 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         })
       const row = newJob(job, payload, options, id, trace.current(context))
       return Either.isEither(row) && Either.isRight(row) ? write(row.right) : Effect.flatMap(row, write)
-    }).pipe(trace.enqueuing(job.name))
+    })
 
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
     enqueueOne(job, payload, options, (id, created) => ({ id, created }))
 
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
-    Effect.gen(function* () {
-      if (payloads.length === 0) return []
-      const context = yield* Effect.context<never>()
-      const made = yield* ids.make(payloads.length)
-      const traceparent = trace.current(context)
-      const rows: Array<NewJob> = []
-      for (let index = 0; index < payloads.length; index++) {
-        const payload = payloads[index]
-        const own = payload === undefined || typeof options !== "function" ? options : options(payload, index)
-        const item = typeof own === "object" ? own : {}
-        const row = newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent)
-        rows.push(
-          Either.isEither(row) && Either.isRight(row)
-            ? row.right
-            : yield* Effect.mapError(row, (error) => error.at(index))
-        )
-      }
-      const given = rows.some((row, index) => row.id !== made[index])
-      const answers = yield* insert(rows, context, given)
-      enqueuedOf(job.name).unsafeUpdate(answers.filter((answer) => answer.created).length, [])
-      return answers.map((answer) => Job.id(job, answer.id))
-    }).pipe(trace.enqueuing(job.name))
+    trace.enqueuing(job.name, ({ currentContext: context }) =>
+      Effect.gen(function* () {
+        if (payloads.length === 0) return []
+        const made = yield* ids.make(payloads.length)
+        const traceparent = trace.current(context)
+        const rows: Array<NewJob> = []
+        for (let index = 0; index < payloads.length; index++) {
+          const payload = payloads[index]
+          const own = payload === undefined || typeof options !== "function" ? options : options(payload, index)
+          const item = typeof own === "object" ? own : {}
+          const row = newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent)
+          rows.push(
+            Either.isEither(row) && Either.isRight(row)
+              ? row.right
+              : yield* Effect.mapError(row, (error) => error.at(index))
+          )
+        }
+        const given = rows.some((row, index) => row.id !== made[index])
+        const answers = yield* insert(rows, context, given)
+        enqueuedOf(job.name).unsafeUpdate(answers.filter((answer) => answer.created).length, [])
+        return answers.map((answer) => Job.id(job, answer.id))
+      })
+    )
 
   const get = (id: string): Effect.Effect<JobRow, JobNotFound | StorageError> =>
     Effect.flatMap(transient.retry(storage.get([id])), ([row]) =>

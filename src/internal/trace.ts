@@ -2,6 +2,7 @@
 import * as Context from "effect/Context"
 import * as DefaultServices from "effect/DefaultServices"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
@@ -16,19 +17,20 @@ export const isTraced: Effect.Effect<boolean> = Effect.map(FiberRef.get(DefaultS
   isInstalled(Context.get(services, Tracer.Tracer))
 )
 
-/** The span of an enqueue. */
-export const enqueuing =
-  (name: string) =>
-  <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.withFiberRuntime(({ currentTracer }) =>
-      isInstalled(currentTracer)
-        ? Effect.withSpan(effect, `dbjobq enqueue ${name}`, {
-            kind: "producer",
-            captureStackTrace: false,
-            attributes: { "job.name": name }
-          })
-        : effect
-    )
+/** An enqueue in a span of its own: `write` is given its fiber, with that span where a tracer is installed. */
+export const enqueuing = <A, E>(
+  name: string,
+  write: (fiber: Fiber.RuntimeFiber<A, E>) => Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  Effect.withFiberRuntime((fiber) =>
+    isInstalled(fiber.currentTracer)
+      ? Effect.withSpan(Effect.withFiberRuntime(write), `dbjobq enqueue ${name}`, {
+          kind: "producer",
+          captureStackTrace: false,
+          attributes: { "job.name": name }
+        })
+      : write(fiber)
+  )
 
 /** The caller's span as a `traceparent`, or null where there is none. */
 export const current = (context: Context.Context<never>): string | null => {
