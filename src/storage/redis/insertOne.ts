@@ -24,7 +24,7 @@ redis.call('HSET', job, 'name', name, 'queue', queue, 'state', 'pending', 'prior
   'maxAttempts', ARGV[7], 'enqueuedAt', nowText, 'payload', ARGV[8], unpack(ARGV, 9))
 redis.call('ZADD', pendingKey(queue, name), ARGV[5], pendingMember(now, id))
 redis.call('SADD', base .. 'queues:' .. name, queue)
-redis.call('HINCRBY', base .. 'counts', 'pending:' .. queue, 1)
+redis.call('HINCRBY', base .. 'counts', 'pending:' .. queue, '1')
 redis.call('PUBLISH', base .. 'wakeups', 'jobs')
 return 1
 `
