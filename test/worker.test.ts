@@ -518,6 +518,34 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scopedLive("timers and sockets have their turns while jobs that never wait keep the worker busy", () =>
+    Effect.gen(function* () {
+      const Compute = Job.make("Compute")
+      let sinceTick = 0
+      let most = 0
+      const live = Compute.toLayer(() =>
+        Effect.sync(() => {
+          sinceTick++
+          most = Math.max(most, sinceTick)
+          const end = performance.now() + 5
+          while (performance.now() < end);
+        })
+      )
+      yield* JobQueue.enqueueAll(
+        Compute,
+        Array.from({ length: 200 }, () => ({}))
+      )
+      const tick = Effect.sync(() => {
+        sinceTick = 0
+      })
+      yield* Effect.forkScoped(Effect.repeat(tick, Schedule.spaced("1 millis")))
+      const worker = yield* Worker.make([Compute]).pipe(Effect.provide(live))
+      yield* worker.awaitIdle
+      assert.strictEqual((yield* worker.status).settled, 200)
+      assert.isAtMost(most, 20)
+    }).pipe(Effect.provide(services))
+  )
+
   it.scopedLive("awaitIdle waits for what a job enqueues while the fetcher hears that there is nothing", () =>
     Effect.gen(function* () {
       const storage = yield* JobStorage.JobStorage

@@ -9,6 +9,7 @@ import * as Runtime from "effect/Runtime"
 import type { CurrentJob } from "../../Job.js"
 import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
 import type { Ended, Lent } from "../attempt.js"
+import * as EventLoop from "../eventLoop.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import * as trace from "../trace.js"
@@ -19,8 +20,9 @@ import * as jobRefs from "./jobRefs.js"
 import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
 
-/** Jobs started before other fibers get a turn. */
-const burst = 100
+/** So many jobs at most are started, or for so many milliseconds, before sockets, timers and other fibers get a turn. */
+const burst = 1_000
+const slice = 10
 
 /** What the settler records, or undefined when there is nothing left to record. */
 const outcomeOf = ({ reason, row: { id, token } }: Held, ended: Ended): Outcome | undefined => {
@@ -69,6 +71,8 @@ export const make = (
     const traced = yield* trace.isTraced
     const durationOf = metrics.attemptSeconds()
     const maxResult = storage.capabilities.limits.resultBytes
+    /** The time when this was last looked at: one job's end is the next one's start, where jobs do not wait. */
+    let latest = 0
 
     const currentOf = (row: ClaimedJob): Context.Tag.Service<CurrentJob> => ({
       id: row.id,
@@ -154,7 +158,8 @@ export const make = (
 
       ended(how: Ended) {
         const { entry } = this
-        durationOf(entry.row.name).unsafeUpdate((Monotonic.unsafeNow(this.clock) - entry.startedAt) / 1_000, [])
+        latest = Monotonic.unsafeNow(this.clock)
+        durationOf(entry.row.name).unsafeUpdate((latest - entry.startedAt) / 1_000, [])
         if (how._tag === "Settled") {
           holds.recorded++
           metrics.unsafeSettled(entry.row.name, "complete", 1)
@@ -184,16 +189,19 @@ export const make = (
 
     const turn = Effect.gen(function* () {
       const clock = yield* Effect.clock
-      const now = Monotonic.unsafeNow(clock)
+      const began = Monotonic.unsafeNow(clock)
+      latest = began
       let started = 0
-      while (started < burst) {
-        const entry = startable(now)
+      let full = false
+      while (!full) {
+        const entry = startable(latest)
         if (entry === undefined) break
-        start(entry, now, clock)
+        start(entry, latest, clock)
         started++
+        full = started === burst || latest - began >= slice
       }
       if (holds.lanes.some((lane) => lane.more && holds.room(lane) > lane.ahead / 2)) holds.signals.fetch.raise()
-      yield* started === burst ? Effect.yieldNow() : holds.signals.work.wait
+      yield* full ? EventLoop.turn : holds.signals.work.wait
     })
 
     return { turn }
