@@ -1,6 +1,6 @@
 /**
- * The services of one attempt: those of the handler's layer, the job at hand, and a scope that is made when something
- * asks for it: to make one takes as long as to run a small job.
+ * The services of one attempt: those of the handler's layer, the job at hand, and a scope. The first are not copied, and
+ * the scope is not made, before something asks for them: either takes as long as to run a small job.
  */
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -8,11 +8,14 @@ import * as Scope from "effect/Scope"
 
 /** What a `Context` is made of. Copies of it, as `Effect.provide` makes them, ask for everything, so for the scope too. */
 export class Services extends Map<string, unknown> {
+  private readonly shared: ReadonlyMap<string, unknown>
+  private copied = false
   private scope: Scope.CloseableScope | undefined
   private over: Exit.Exit<unknown, unknown> | undefined
 
-  constructor(services: ReadonlyMap<string, unknown>, key: string, service: unknown) {
-    super(services)
+  constructor(shared: ReadonlyMap<string, unknown>, key: string, service: unknown) {
+    super()
+    this.shared = shared
     this.set(key, service)
     this.set(Scope.Scope.key, undefined)
   }
@@ -37,22 +40,44 @@ export class Services extends Map<string, unknown> {
     return this.scope
   }
 
+  private copy(): void {
+    this.make()
+    if (this.copied) return
+    this.copied = true
+    for (const [key, service] of this.shared) if (!super.has(key)) this.set(key, service)
+  }
+
   override get(key: string): unknown {
-    return key === Scope.Scope.key ? this.make() : super.get(key)
+    if (key === Scope.Scope.key) return this.make()
+    return super.has(key) ? super.get(key) : this.shared.get(key)
+  }
+
+  override has(key: string): boolean {
+    return super.has(key) || this.shared.has(key)
+  }
+
+  override get size(): number {
+    this.copy()
+    return super.size
   }
 
   override forEach(each: (service: unknown, key: string, all: Map<string, unknown>) => void): void {
-    this.make()
+    this.copy()
     super.forEach(each)
   }
 
   override entries() {
-    this.make()
+    this.copy()
     return super.entries()
   }
 
+  override keys() {
+    this.copy()
+    return super.keys()
+  }
+
   override values() {
-    this.make()
+    this.copy()
     return super.values()
   }
 
