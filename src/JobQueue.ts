@@ -328,12 +328,13 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   })
 
   // a retry of its own inside the caller's transaction could only fail again: the transaction is broken by then
+  const again = <A, E>(effect: Effect.Effect<A, E | StorageError>, error: E | StorageError) =>
+    transient.isTransient(error)
+      ? Effect.flatMap(inTransaction, (inside) => (inside ? Effect.fail(error) : transient.retry(effect)))
+      : Effect.fail(error)
+
   const steady = <A, E>(effect: Effect.Effect<A, E | StorageError>): Effect.Effect<A, E | StorageError> =>
-    Effect.catchAll(effect, (error) =>
-      transient.isTransient(error)
-        ? Effect.flatMap(inTransaction, (inside) => (inside ? Effect.fail(error) : transient.retry(effect)))
-        : Effect.fail(error)
-    )
+    Effect.catchAll(effect, (error) => again(effect, error))
 
   const newJob = (
     job: Job.Any,
@@ -381,31 +382,28 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     )
   })
 
+  const warningOutside = <A, E>(context: Context.Context<never>, effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+    context.unsafeMap.has(SqlClient.TransactionConnection.key) ? Effect.zipRight(warnOutside, effect) : effect
+
+  const taken = () => new InvalidOption({ field: "id", rule: "belongs to a job of another name" })
+
   const written = (rows: ReadonlyArray<NewJob>): Effect.Effect<ReadonlyArray<Inserted>, InvalidOption | StorageError> =>
     Effect.flatMap(storage.insert(rows), (answers) => {
       const conflict = answers.findIndex((answer) => answer.answer === "conflict")
-      return conflict < 0
-        ? Effect.succeed(answers)
-        : Effect.fail(
-            new InvalidOption({
-              field: "id",
-              rule: "belongs to a job of another name",
-              ...(rows.length > 1 ? { index: conflict } : {})
-            })
-          )
+      if (conflict < 0) return Effect.succeed(answers)
+      return Effect.fail(rows.length > 1 ? taken().at(conflict) : taken())
     })
 
   /** `given`: some ids are the caller's, so one may be refused, and then none should be there where that is possible. */
-  const insert = (rows: ReadonlyArray<NewJob>, context: Context.Context<never>, given = false) => {
-    const inserted = steady(
-      rows.length > 1 && given && Option.isSome(transactional)
-        ? transactional.value.withTransaction(written(rows))
-        : written(rows)
+  const insert = (rows: ReadonlyArray<NewJob>, context: Context.Context<never>, given = false) =>
+    warningOutside(
+      context,
+      steady(
+        rows.length > 1 && given && Option.isSome(transactional)
+          ? transactional.value.withTransaction(written(rows))
+          : written(rows)
+      )
     )
-    return context.unsafeMap.has(SqlClient.TransactionConnection.key)
-      ? Effect.zipRight(warnOutside, inserted)
-      : inserted
-  }
 
   const enqueuedOf = metrics.enqueued()
 
@@ -421,14 +419,24 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   ): Effect.Effect<A, EnqueueError> =>
     trace.enqueuing(job.name, ({ currentContext: context, currentDefaultServices: services }) => {
       const id = options.id ?? ids.at(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
-      const write = (row: NewJob) =>
-        Effect.flatMap(insert([row], context), ([answer]) => {
-          if (answer === undefined) return Effect.dieMessage("the storage answered no item")
-          // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
-          const created = answer.created || (options.id === undefined && answer.answer === "inserted")
-          if (answer.created) enqueuedOf(job.name).unsafeUpdate(1, [])
-          return Effect.succeed(made(Job.id(job, answer.id), created))
-        })
+      const told = ([answer]: ReadonlyArray<Inserted>) => {
+        if (answer === undefined) return Effect.dieMessage("the storage answered no item")
+        if (answer.answer === "conflict") return Effect.fail(taken())
+        // a repeat after a lost reply finds its own row: an id made here is new to the caller either way
+        const created = answer.created || (options.id === undefined && answer.answer === "inserted")
+        if (answer.created) enqueuedOf(job.name).unsafeUpdate(1, [])
+        return Effect.succeed(made(Job.id(job, answer.id), created))
+      }
+      const write = (row: NewJob) => {
+        const inserted = storage.insert([row])
+        return warningOutside(
+          context,
+          Effect.matchEffect(inserted, {
+            onFailure: (error) => Effect.flatMap(again(inserted, error), told),
+            onSuccess: told
+          })
+        )
+      }
       const row = newJob(job, payload, options, id, trace.current(context))
       return Either.isEither(row) && Either.isRight(row) ? write(row.right) : Effect.flatMap(row, write)
     })

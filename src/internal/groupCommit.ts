@@ -1,6 +1,7 @@
 /**
  * Group commit, for single inserts: those that arrive while others are being written go together in the next write, so
  * that many share one commit, and a lone one waits for nobody. Each still answers only once its own row is durable.
+ * At most one group is written at a time, and one job by itself beside it.
  */
 import * as Effect from "effect/Effect"
 import { liveClock } from "./liveClock.js"
@@ -36,8 +37,10 @@ export const make = (insert: Service["insert"], { blocking, inTransaction }: Opt
   const waiting: Array<Member> = []
   let writing = false
   let since = 0
+  /** One is written by itself. When that fails or is interrupted nobody says so: then the next group does. */
+  let alone = false
 
-  const alone = (member: Member) => Effect.map(Effect.exit(insert([member.job])), (exit) => reply(member, exit))
+  const byItself = (member: Member) => Effect.map(Effect.exit(insert([member.job])), (exit) => reply(member, exit))
 
   const write = (group: ReadonlyArray<Member>): Effect.Effect<void> =>
     Effect.matchCauseEffect(insert(group.map(({ job }) => job)), {
@@ -46,33 +49,27 @@ export const make = (insert: Service["insert"], { blocking, inTransaction }: Opt
       onFailure: (cause) =>
         // what one of them is refused for is no matter of the others
         cause._tag === "Fail" && !cause.error.isTransient && group.length > 1
-          ? Effect.forEach(group, alone, { discard: true })
+          ? Effect.forEach(group, byItself, { discard: true })
           : Effect.sync(() => group.forEach((member) => reply(member, Effect.failCause(cause))))
     })
-
-  const note = () => {
-    since = liveClock.unsafeCurrentTimeMillis()
-  }
 
   /** Until nobody waits. The yield lets those join who are about to: the ones that the last write has just answered. */
   const writeAll: Effect.Effect<void> = Effect.flatMap(Effect.yieldNow(), () => {
     const group = waiting.splice(0, largest)
     if (group.length > 0) {
-      note()
+      since = liveClock.unsafeCurrentTimeMillis()
       return Effect.zipRight(write(group), writeAll)
     }
     writing = false
+    alone = false
     return Effect.void
   })
 
   // whoever begins it may be interrupted, and the others not wait in vain
   const begin = Effect.forkDaemon(Effect.uninterruptible(writeAll))
 
-  /** Joins at once; the effect awaits the answer. */
-  const join = (job: NewJob): Answer => {
-    const member: Member = { job, answer: undefined, resume: undefined }
-    waiting.push(member)
-    return Effect.async((resume) => {
+  const awaited = (member: Member): Answer =>
+    Effect.async((resume) => {
       if (member.answer !== undefined) resume(member.answer)
       else member.resume = resume
       return Effect.sync(() => {
@@ -80,32 +77,31 @@ export const make = (insert: Service["insert"], { blocking, inTransaction }: Opt
         if (at >= 0) waiting.splice(at, 1)
       })
     })
-  }
 
-  const end = <A>(exit: Effect.Effect<A, StorageError>): Effect.Effect<A, StorageError> => {
-    if (waiting.length > 0) return Effect.zipRight(begin, exit)
-    writing = false
-    return exit
-  }
-
-  // who is there is asked and answered in one step: fibers may be made to pause between any two effects
-  const grouped = (job: NewJob) =>
+  /** Goes with the next group. */
+  const join = (job: NewJob): Answer =>
     Effect.uninterruptibleMask((restore) => {
-      if (writing) {
-        return restore(liveClock.unsafeCurrentTimeMillis() - since > patience ? insert([job]) : join(job))
-      }
+      if (writing && liveClock.unsafeCurrentTimeMillis() - since > patience) return restore(insert([job]))
+      const member: Member = { job, answer: undefined, resume: undefined }
+      waiting.push(member)
+      if (writing) return restore(awaited(member))
       writing = true
-      note()
-      const first = Effect.matchCauseEffect(restore(insert([job])), {
-        onSuccess: (inserted) => end(Effect.succeed(inserted)),
-        onFailure: (cause) => end(Effect.failCause(cause))
-      })
-      if (!blocking) return first
-      return Effect.flatMap(Effect.yieldNow(), () => {
-        if (waiting.length === 0) return first
-        const answered = join(job)
-        return Effect.zipRight(begin, restore(answered))
-      })
+      since = liveClock.unsafeCurrentTimeMillis()
+      return Effect.zipRight(begin, restore(awaited(member)))
+    })
+
+  // no mask and no finalizer: a lone enqueue is to cost no more than its write
+  const single = (job: NewJob): Answer =>
+    Effect.map(insert([job]), (inserted) => {
+      alone = false
+      return inserted
+    })
+
+  const grouped = (job: NewJob): Answer =>
+    Effect.suspend(() => {
+      if (writing || alone) return join(job)
+      alone = true
+      return blocking ? Effect.flatMap(Effect.yieldNow(), () => (writing ? join(job) : single(job))) : single(job)
     })
 
   return (jobs) => {

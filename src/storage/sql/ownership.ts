@@ -17,10 +17,10 @@ export interface Ownership {
   readonly remember: Effect.Effect<void>
 }
 
-const open = Effect.map(
-  Effect.serviceOption(SqlClient.TransactionConnection),
-  Option.map(([connection]) => connection)
-)
+const openIn = (context: Context.Context<never>) =>
+  Option.map(Context.getOption(context, SqlClient.TransactionConnection), ([connection]) => connection)
+
+const open = Effect.contextWith(openIn)
 
 /** Outside any transaction that the fiber may have inherited. */
 export const detached = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -39,7 +39,7 @@ export const inAny = (context: Context.Context<never>): boolean =>
 export const isOpen: Effect.Effect<boolean> = Effect.contextWith(inAny)
 
 const of = (isOwn: (connection: object) => boolean, remember: Effect.Effect<void>): Ownership => ({
-  inTransaction: Effect.map(open, Option.exists(isOwn)),
+  inTransaction: Effect.contextWith((context) => Option.exists(openIn(context), isOwn)),
   home: (effect) =>
     Effect.contextWithEffect((context) =>
       inAny(context)
