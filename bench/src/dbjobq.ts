@@ -68,10 +68,12 @@ export const open = async <R, E>(
         return next.done === true ? Effect.void : Effect.flatMap(queue.enqueue(Bench, next.value), () => lane)
       })
       return runtime.runPromise(
-        Effect.all(
-          Array.from({ length: inFlight }, () => lane),
-          { concurrency: "unbounded", discard: true }
-        )
+        inFlight === 1
+          ? lane
+          : Effect.all(
+              Array.from({ length: inFlight }, () => lane),
+              { concurrency: "unbounded", discard: true }
+            )
       )
     },
     addAll: (batch) =>

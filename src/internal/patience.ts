@@ -1,9 +1,8 @@
 /** Waiting for an answer no longer than so long, also where nothing may interrupt: a peer may never answer. */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as FiberId from "effect/FiberId"
+import * as Runtime from "effect/Runtime"
 
 /**
  * The call's answer, or `late` once the time (real time) is over. The call runs in a fiber of its own, which nobody's
@@ -17,35 +16,31 @@ export const within = <A, E, R, E2>(
   options: {
     readonly stray?: ((answer: A) => Effect.Effect<void>) | undefined
     /** How an interruption is passed on; by default nobody waits for what it does. */
-    readonly interrupt?: ((call: Fiber.Fiber<void>) => Effect.Effect<unknown>) | undefined
+    readonly interrupt?: ((call: Fiber.Fiber<A, E>) => Effect.Effect<unknown>) | undefined
   } = {}
 ): Effect.Effect<A, E | E2, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
+  Effect.flatMap(Effect.runtime<R>(), (runtime) =>
+    Effect.async<A, E | E2>((resume) => {
       const { interrupt = Fiber.interruptFork, stray = () => Effect.void } = options
-      const answer = Deferred.unsafeMake<A, E | E2>(FiberId.none)
       let waiting = true
-      const asked = Effect.flatMap(Effect.exit(restore(call)), (exit) =>
-        Effect.suspend(() => {
-          if (!waiting) return Exit.isSuccess(exit) ? stray(exit.value) : Effect.void
-          waiting = false
-          Deferred.unsafeDone(answer, exit)
-          return Effect.void
-        })
-      )
-      return Effect.flatMap(Effect.forkDaemon(asked), (fiber) => {
-        const timer = setTimeout(() => {
-          if (!waiting) return
-          waiting = false
-          Deferred.unsafeDone(answer, Effect.zipRight(Fiber.interruptFork(fiber), late))
-        }, millis)
-        return restore(Deferred.await(answer)).pipe(
-          Effect.onInterrupt(() => {
-            waiting = false
-            return interrupt(fiber)
-          }),
-          Effect.ensuring(Effect.sync(() => clearTimeout(timer)))
-        )
+      const giveUp = () => {
+        waiting = false
+        clearTimeout(timer)
+      }
+      const timer = setTimeout(() => {
+        giveUp()
+        resume(Effect.zipRight(Fiber.interruptFork(fiber), late))
+      }, millis)
+      const fiber = Runtime.runFork(runtime, call)
+      fiber.addObserver((exit) => {
+        if (waiting) {
+          giveUp()
+          resume(exit)
+        } else if (Exit.isSuccess(exit)) Runtime.runFork(runtime, stray(exit.value))
+      })
+      return Effect.suspend(() => {
+        giveUp()
+        return interrupt(fiber)
       })
     })
   )

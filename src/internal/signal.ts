@@ -29,15 +29,18 @@ export const make = (): Signal => {
       const wake = () => end(true)
       waiting.add(wake)
       const timer = sleep === undefined ? undefined : Effect.runFork(sleep)
-      const stop = () => {
-        timer?.unsafeInterruptAsFork(FiberId.none)
-        return waiting.delete(wake)
-      }
+      const stop = () => timer?.unsafeInterruptAsFork(FiberId.none)
       const end = (woken: boolean) => {
-        if (stop()) done(Effect.succeed(woken))
+        if (!waiting.delete(wake)) return
+        done(Effect.succeed(woken))
+        // after who was woken has begun: a job may wait for it
+        if (woken) setImmediate(stop)
       }
       timer?.addObserver(() => end(false))
-      return Effect.sync(stop)
+      return Effect.sync(() => {
+        waiting.delete(wake)
+        stop()
+      })
     })
 
   return {

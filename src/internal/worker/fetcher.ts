@@ -6,10 +6,11 @@ import type { StorageError } from "../../JobError.js"
 import type { Service } from "../../JobStorage.js"
 import type { Deadlines } from "./deadlines.js"
 import { handBack } from "./handBack.js"
-import type { Holds, Lane } from "./holds.js"
+import type { Held, Holds, Lane } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
 import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
+import type { Runner } from "./runner.js"
 
 const promoteBatch = 1_000
 /** What is claimed ahead should last about this long, in milliseconds; when it lasts longer than `slow`, less is. */
@@ -30,6 +31,7 @@ export const make = (
   settings: Settings,
   holds: Holds,
   deadlines: Deadlines,
+  runner: Runner,
   handlers: ReadonlyMap<string, HandlerService>,
   owner: string
 ): Fetcher => {
@@ -45,6 +47,10 @@ export const make = (
   let stopped = false
   /** Something is held where nothing was: its lease wants renewing. */
   let fresh = false
+  /** Of what the last claims brought, the one whose lease ends first. */
+  let earliest: Held | undefined
+  /** Something was held already, and what runs of it must have its turn to end. */
+  let again = false
 
   const answer = (asked: ReadonlyArray<Deferred.Deferred<void>>) =>
     Effect.suspend(() => {
@@ -86,7 +92,10 @@ export const make = (
       if (rows.length > 0 && holds.byId.size === 0) fresh = true
       for (const row of rows) {
         const handler = handlers.get(row.name)
-        if (handler !== undefined) deadlines.watch(holds.accept(lane, row, handler, now + settings.lease))
+        if (handler === undefined) continue
+        again ||= holds.byId.has(row.id)
+        const entry = holds.accept(lane, row, handler, now + settings.lease)
+        earliest ??= entry
       }
       return rows.length
     })
@@ -122,14 +131,19 @@ export const make = (
     const asked = waiters
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
     if (asked.length > 0 && holds.byId.size === 0) woken = true
-    const looked = yield* Monotonic.now
+    const clock = yield* Effect.clock
+    const looked = Monotonic.unsafeNow(clock)
     // what is known to be due is claimed in order with the rest; a hint is of a job that waits already, most of the time
     let promoted = looked >= nextDue ? yield* promote : undefined
     for (const lane of holds.lanes) giveBack(lane, looked)
     const empty = holds.byId.size === 0
     // first of all the jobs begin; a worker that was told to stop meanwhile does not get here, and hands them back
     const begin = () => {
-      signals.work.raise()
+      if (again) signals.work.raise()
+      else runner.begin(clock)
+      again = false
+      if (earliest !== undefined) deadlines.watch(earliest)
+      earliest = undefined
       if (!fresh) return
       fresh = false
       signals.renew.raise()

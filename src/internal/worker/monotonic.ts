@@ -5,7 +5,10 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { liveClock } from "../liveClock.js"
 
-export const unsafeNow = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
+/** Each job asks once: the runtime's own clock is read without the large integers that Effect's interface is made of. */
+export const unsafeNow = (clock: Clock.Clock): number =>
+  clock === liveClock ? performance.now() : Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
 
 export const now: Effect.Effect<number> = Effect.map(Effect.clock, unsafeNow)

@@ -58,12 +58,13 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
 /** A fork copies and compares what refs it begins with; a job is given all of its own at once. */
 const noRefs = FiberRefs.unsafeMake(new Map())
 
-export const make = (
-  storage: Service,
-  settings: Settings,
-  holds: Holds,
-  deadlines: Deadlines
-): Effect.Effect<{ readonly turn: Effect.Effect<void> }> =>
+export interface Runner {
+  readonly turn: Effect.Effect<void>
+  /** Starts what is buffered, without a wait for this loop's turn. */
+  readonly begin: (clock: Clock.Clock) => void
+}
+
+export const make = (storage: Service, settings: Settings, holds: Holds, deadlines: Deadlines): Effect.Effect<Runner> =>
   Effect.gen(function* () {
     // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
     const runtime = yield* Effect.interruptible(Effect.runtime<never>())
@@ -187,8 +188,8 @@ export const make = (
       }
     }
 
-    const turn = Effect.gen(function* () {
-      const clock = yield* Effect.clock
+    /** Answers whether there may be more to start. */
+    const startMany = (clock: Clock.Clock): boolean => {
       const began = Monotonic.unsafeNow(clock)
       latest = began
       let started = 0
@@ -201,8 +202,15 @@ export const make = (
         full = started === burst || latest - began >= slice
       }
       if (holds.lanes.some((lane) => lane.more && holds.room(lane) > lane.ahead / 2)) holds.signals.fetch.raise()
-      yield* full ? EventLoop.turn : holds.signals.work.wait
-    })
+      return full
+    }
 
-    return { turn }
+    const turn = Effect.flatMap(Effect.clock, (clock) => (startMany(clock) ? EventLoop.turn : holds.signals.work.wait))
+
+    return {
+      turn,
+      begin: (clock) => {
+        if (startMany(clock)) holds.signals.work.raise()
+      }
+    }
   })

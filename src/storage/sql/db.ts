@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { StorageError } from "../../JobError.js"
@@ -96,29 +97,39 @@ const retryFor = 10_000
 /** Who passes it waits until those before are through with all of their tries. */
 type Lane = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
-/** Retries while another writer is in the way; inside a transaction the caller must decide. */
+/** Retries while another writer is in the way. */
+const insist = <A, E, R>(effect: Effect.Effect<A, E, R>, again: (error: E) => boolean): Effect.Effect<A, E, R> => {
+  const until = liveClock.unsafeCurrentTimeMillis() + retryFor
+  const attempt = (pause: number): Effect.Effect<A, E, R> =>
+    Effect.catchAll(effect, (error) =>
+      again(error) && liveClock.unsafeCurrentTimeMillis() < until
+        ? Effect.zipRight(
+            Effect.withClock(
+              Effect.flatMap(Random.next, (unit) => Effect.sleep(pause * (0.5 + unit))),
+              liveClock
+            ),
+            attempt(Math.min(pause * 2, 250))
+          )
+        : Effect.fail(error)
+    )
+  return attempt(5)
+}
+
+/** The same, but inside a transaction the caller must decide. */
 export const retryContention = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
   again: (error: E) => boolean,
   lane: Lane = identity
 ): Effect.Effect<A, E, R> =>
-  Effect.contextWithEffect((context: Context.Context<R>) => {
-    if (inAny(context)) return effect
-    const until = liveClock.unsafeCurrentTimeMillis() + retryFor
-    const attempt = (pause: number): Effect.Effect<A, E, R> =>
-      Effect.catchAll(effect, (error) =>
-        again(error) && liveClock.unsafeCurrentTimeMillis() < until
-          ? Effect.zipRight(
-              Effect.withClock(
-                Effect.flatMap(Random.next, (unit) => Effect.sleep(pause * (0.5 + unit))),
-                liveClock
-              ),
-              attempt(Math.min(pause * 2, 250))
-            )
-          : Effect.fail(error)
-      )
-    return lane(attempt(5))
-  })
+  Effect.contextWithEffect((context: Context.Context<R>) => (inAny(context) ? effect : lane(insist(effect, again))))
+
+/** Whatever went wrong, for a reason that callers may look at. */
+const stated = (operation: string, cause: Cause.Cause<unknown>): Effect.Effect<never, StorageError> => {
+  const failure = Cause.failureOrCause(cause)
+  if (Either.isLeft(failure)) return Effect.fail(storageError(operation, failure.left))
+  const defect = Cause.dieOption(cause)
+  return Option.isSome(defect) ? Effect.fail(storageError(operation, defect.value)) : Effect.failCause(failure.right)
+}
 
 const contended = (error: StorageError): boolean => isContention(error.cause)
 
@@ -225,17 +236,14 @@ export const make = (options: {
     (effect) =>
       mysql ? AfterCommit.collect(transact(effect, way)) : transact(effect, way)
   const transaction = within(identity)
-  const run: Db["run"] = (operation, effect) =>
-    options.ownership.home(
-      retryContention(
-        effect.pipe(
-          Effect.mapError((error) => storageError(operation, error)),
-          Effect.catchAllDefect((defect) => Effect.fail(storageError(operation, defect)))
-        ),
-        contended,
-        lane
-      )
+  const run: Db["run"] = (operation, effect) => {
+    const stating = Effect.catchAllCause(effect, (cause) => stated(operation, cause))
+    return Effect.contextWithEffect((context: Context.Context<never>) =>
+      inAny(context)
+        ? options.ownership.home(retryContention(stating, contended, lane))
+        : lane(insist(stating, contended))
     )
+  }
   // a scalar subquery is evaluated once, so the volatile clock does not keep an index from being used
   const storeNow = sql.literal("(SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)")
   const cast: Db["cast"] = (value, type) => sql`CAST(${value} AS ${sql.literal(mysql ? Mysql.casts[type] : type)})`

@@ -34,7 +34,7 @@ const within = <A, R>(
   millis: number,
   call: Effect.Effect<A, SqlError, R>,
   breakOff: Effect.Effect<void>,
-  interrupt?: (call: Fiber.Fiber<void>) => Effect.Effect<unknown>
+  interrupt?: (call: Fiber.Fiber<A, SqlError>) => Effect.Effect<unknown>
 ): Effect.Effect<A, SqlError, R> =>
   Patience.within(
     call,

@@ -235,23 +235,24 @@ const holders = (db: Db, jobs: ReadonlyArray<NewJob>) => {
   WHERE j.unique_key IS NOT NULL AND j.state IN ${db.sql.literal(active)}`
 }
 
-/** One chunk; a holder of a unique key may finish between the refusal and the look-up, so the rest is tried again. */
-const chunk = (
+/**
+ * What became of jobs of which some, `rows`, are written. A holder of a unique key may finish between the refusal and the
+ * look-up, so the rest is tried again.
+ */
+const refusedOnes = (
   db: Db,
   write: InsertNew,
-  jobs: ReadonlyArray<NewJob>
+  jobs: ReadonlyArray<NewJob>,
+  first: ReadonlyArray<{ readonly id: string }>
 ): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
   Effect.gen(function* () {
     const answers: Array<Inserted> = []
-    let open = jobs.map((_, index) => index)
+    let open = jobs.map((job, index) => ({ index, job }))
+    let rows = first
     for (let round = 0; round < 5; round++) {
-      const items = open.flatMap((index) => {
-        const job = jobs[index]
-        return job === undefined ? [] : [{ index, job }]
-      })
-      const rows = yield* write(items.map((item) => item.job))
+      if (round > 0) rows = yield* write(open.map(({ job }) => job))
       const created = new Set(rows.map((row) => row.id))
-      const refused = items.filter(({ index, job }) => {
+      const refused = open.filter(({ index, job }) => {
         if (!created.delete(job.id)) return true
         answers[index] = { id: job.id, answer: "inserted", created: true }
         return false
@@ -274,11 +275,11 @@ const chunk = (
         others.map((item) => item.job)
       )
       const holderOf = new Map(held.map((row) => [key(row.name, row.unique_key), row.id]))
-      open = others.flatMap(({ index, job }) => {
+      open = others.filter(({ index, job }) => {
         const holder = job.uniqueKey === null ? undefined : holderOf.get(key(job.name, job.uniqueKey))
-        if (holder === undefined) return [index]
+        if (holder === undefined) return true
         answers[index] = { id: holder, answer: "duplicate", created: false }
-        return []
+        return false
       })
       if (open.length === 0) return answers
     }
@@ -286,6 +287,18 @@ const chunk = (
       new StorageError({ operation: "insert", message: "insert: unique keys kept changing hands", isTransient: true })
     )
   })
+
+/** One chunk. Nearly always nothing is in the way of any. */
+const chunk = (
+  db: Db,
+  write: InsertNew,
+  jobs: ReadonlyArray<NewJob>
+): Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError> =>
+  Effect.flatMap(write(jobs), (rows) =>
+    rows.length === jobs.length
+      ? Effect.succeed(jobs.map(({ id }): Inserted => ({ id, answer: "inserted", created: true })))
+      : refusedOnes(db, write, jobs, rows)
+  )
 
 const sizeOf = (job: NewJob): number => 1_000 + 3 * job.payload.length
 
@@ -300,25 +313,32 @@ export type InsertWithin = (
   jobs: ReadonlyArray<NewJob>
 ) => Effect.Effect<ReadonlyArray<Inserted>, SqlError | StorageError>
 
+const inChunks = (db: Db, write: InsertNew, parts: ReadonlyArray<ReadonlyArray<NewJob>>): ReturnType<InsertWithin> => {
+  const [only, second] = parts
+  return only !== undefined && second === undefined
+    ? chunk(db, write, only)
+    : Effect.map(
+        Effect.forEach(parts, (part) => chunk(db, write, part)),
+        (answers) => answers.flat()
+      )
+}
+
 /** For a transaction that is open already. */
 export const insertWithin = (db: Db): InsertWithin => {
   const write = insertNew[db.dialect](db)
-  return (jobs) =>
-    Effect.map(
-      Effect.forEach(chunked(db, jobs), (part) => chunk(db, write, part)),
-      (parts) => parts.flat()
-    )
+  return (jobs) => inChunks(db, write, chunked(db, jobs))
 }
 
 export const insert = (db: Db): Service["insert"] => {
-  const write = insertWithin(db)
+  const write = insertNew[db.dialect](db)
   return (jobs) => {
     if (jobs.length === 0) return Effect.succeed([])
     const refused = refusal(jobs)
     if (refused !== undefined) return Effect.fail(refused)
-    const all = write(jobs)
+    const parts = chunked(db, jobs)
+    const all = inChunks(db, write, parts)
     // what refuses one at last, must not leave others written before: a further chunk, or keys that changed hands
-    const several = chunked(db, jobs).length > 1 || (jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null))
+    const several = parts.length > 1 || (jobs.length > 1 && jobs.some((job) => job.uniqueKey !== null))
     return several ? db.atomic("insert", all) : db.run("insert", all)
   }
 }

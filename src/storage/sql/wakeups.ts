@@ -1,6 +1,7 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -106,7 +107,11 @@ export const wakeups = (
       Effect.forever
     )
   }
-  return Stream.asyncPush<Wakeup>((emit) => Effect.forkScoped(listening((wakeup) => emit.single(wakeup))), {
-    bufferSize: "unbounded"
-  })
+  return Stream.unwrapScoped(
+    Effect.gen(function* () {
+      const told = yield* Mailbox.make<Wakeup>()
+      yield* Effect.forkScoped(listening((wakeup) => told.unsafeOffer(wakeup)))
+      return Mailbox.toStream(told)
+    })
+  )
 }
