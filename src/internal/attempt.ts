@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
 import type * as Failure from "../Failure.js"
 import { StorageError } from "../JobError.js"
 import type { ClaimedJob, Transactional } from "../JobStorage.js"
@@ -47,7 +48,7 @@ export interface Lent<Current> {
   readonly reason: () => Reason | undefined
   /** Largest result or typed error that the storage takes, in bytes of JSON. */
   readonly maxResult: number
-  /** Runs the handler in the job's fiber, the one that the worker interrupts. */
+  /** Runs the effect in the job's fiber, the one that the worker interrupts: it begins out of reach of interruption. */
   readonly fork: <S, E, R>(
     context: Context.Context<R>,
     effect: Effect.Effect<S, E, R>,
@@ -70,11 +71,16 @@ export interface Options<A, S, E, R, Current> {
   readonly retryWhile: ((error: E) => boolean) | undefined
   readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
   readonly handle: (payload: A) => Effect.Effect<S, E, R>
-  readonly services: (current: Current) => Services
+  readonly services: (current: () => Current) => Services
 }
 
 /** Largest result or typed error, in bytes of JSON. */
 const maxResult = 1_048_576
+
+/** Ends a fiber that was interrupted where it could not be. */
+const interruption = Effect.interruptible(Effect.void)
+
+const nothing: Either.Either<null> = Either.right(null)
 
 /** A control outcome travels as a defect, so that a handler's own error handling does not swallow it. */
 export class Control {
@@ -101,6 +107,7 @@ export const make = <A, S, E, R, Current>({
   const encodeResult = ParseResult.encode(success)
   const encodeResultNow = ParseResult.encodeEither(success)
   const encodeError = ParseResult.encode(error)
+  const isVoid = AST.isVoidKeyword(success.ast)
 
   const failed = (row: ClaimedJob, stored: Failure.Encoded, typed?: E): Effect.Effect<Ended> => {
     const input = { kind: stored.kind, name: stored.name, message: stored.message, error: typed }
@@ -203,20 +210,24 @@ export const make = <A, S, E, R, Current>({
       ? Either.right(null)
       : Either.mapLeft(Json.stringify(encoded, largest(lent)), (refusal) => new Unencodable(refusal))
 
+  const encodedNow = (lent: Lent<Current>, value: S): Either.Either<string | null, unknown> =>
+    Either.flatMap(encodeResultNow(value), (result) => toText(lent, result))
+
   const encoded = (lent: Lent<Current>, value: S): Effect.Effect<string | null, Unencodable> =>
     Effect.matchEffect(encodeResult(value), {
       onFailure: (issue) => Effect.fail(new Unencodable(parseIssue.describe(issue))),
       onSuccess: (result) => toText(lent, result)
     })
 
+  type Transactions = NonNullable<typeof transactional>
+
   const inTurn =
-    (lent: Lent<Current>) =>
+    (lent: Lent<Current>, { turn, withTransaction }: Transactions) =>
     <B, E1, R1>(effect: Effect.Effect<B, E1, R1>): Effect.Effect<B, E1 | StorageError, R1> => {
-      if (transactional === undefined) return effect
-      const transaction = transactional.withTransaction(effect)
-      return transactional.turn === undefined
+      const transaction = withTransaction(effect)
+      return turn === undefined
         ? transaction
-        : transactional.turn.withPermits(1)(
+        : turn.withPermits(1)(
             Effect.zipRight(
               Effect.sync(() => lent.began()),
               transaction
@@ -225,35 +236,59 @@ export const make = <A, S, E, R, Current>({
     }
 
   // the completion commits with the handler's own writes; refusing it here rolls both back
-  const committed = (lent: Lent<Current>, handled: Effect.Effect<S, E, R>): Effect.Effect<S, E | Halt, R> =>
-    transactional === undefined
-      ? handled
-      : Effect.mapError(
-          inTurn(lent)(
-            Effect.tap(handled, (value) =>
-              Effect.flatMap(encoded(lent, value), (text) =>
-                Effect.flatMap(
-                  Effect.mapError(lent.complete(text), (cause) => new StorageFailed(cause)),
-                  (accepted) => (accepted ? Effect.void : Effect.fail(new Fenced()))
-                )
-              )
+  const committed = (
+    lent: Lent<Current>,
+    transactions: Transactions,
+    handled: Effect.Effect<S, E, R>
+  ): Effect.Effect<S, E | Halt, R> =>
+    Effect.mapError(
+      inTurn(
+        lent,
+        transactions
+      )(
+        Effect.tap(handled, (value) =>
+          Effect.flatMap(encoded(lent, value), (text) =>
+            Effect.flatMap(
+              Effect.mapError(lent.complete(text), (cause) => new StorageFailed(cause)),
+              (accepted) => (accepted ? Effect.void : Effect.fail(new Fenced()))
             )
-          ),
-          (cause) => (cause instanceof StorageError ? new StorageFailed(cause) : cause)
+          )
         )
+      ),
+      (cause) => (cause instanceof StorageError ? new StorageFailed(cause) : cause)
+    )
 
   return (row, lent) => {
-    const services = servicesOf(lent.current())
+    const services = servicesOf(() => lent.current())
 
     // while the fibers that the handler has forked are alive, and before a commit
-    const run = (value: A): Effect.Effect<S, E | Halt, R> =>
-      committed(
-        lent,
-        Effect.onExit(
-          Effect.suspend(() => handle(value)),
-          (exit) => services.close(exit)
+    const closed = (exit: Exit.Exit<S, E>): Effect.Effect<S, E> => {
+      // an interruption that came meanwhile is heeded then
+      if (services.opened)
+        return Effect.zipLeft(
+          Effect.onExit(exit, () => services.close(exit)),
+          interruption
         )
-      )
+      services.close(exit)
+      return exit
+    }
+
+    // its fiber starts out of reach of interruption, which costs less than to be so for the end
+    const run = (value: A): Effect.Effect<S, E | Halt, R> => {
+      const handled = Effect.suspend(() => handle(value))
+      return transactional === undefined
+        ? Effect.matchCauseEffect(Effect.interruptible(handled), {
+            onFailure: (cause) => closed(Exit.failCause(cause)),
+            onSuccess: (result) => closed(Exit.succeed(result))
+          })
+        : Effect.interruptible(
+            committed(
+              lent,
+              transactional,
+              Effect.onExit(handled, (exit) => services.close(exit))
+            )
+          )
+    }
 
     const concluded = (exit: Exit.Exit<S, E | Halt>): Effect.Effect<Ended> =>
       Effect.matchCauseEffect(
@@ -280,7 +315,7 @@ export const make = <A, S, E, R, Current>({
         return
       }
       // a value's own getters may throw, in the encoding or while it becomes text
-      const now = attempted(() => Either.flatMap(encodeResultNow(exit.value), (result) => toText(lent, result)))
+      const now = isVoid && exit.value === undefined ? nothing : attempted(() => encodedNow(lent, exit.value))
       if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
       else lent.conclude(concluded(exit))
     }
@@ -289,7 +324,7 @@ export const make = <A, S, E, R, Current>({
     if (Either.isLeft(json)) return done(Exit.fail(new Undecodable(json.left)))
     const now = attempted(() => decodePayloadNow(json.right))
     // what does not decode at once may need services or time to, or not decode at all
-    const body = Either.isRight(now) ? run(now.right) : Effect.flatMap(decoded(json.right), run)
+    const body = Either.isRight(now) ? run(now.right) : Effect.flatMap(Effect.interruptible(decoded(json.right)), run)
     lent.fork(Context.unsafeMake<R>(services), body, done)
   }
 }

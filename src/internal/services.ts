@@ -9,15 +9,19 @@ import * as Scope from "effect/Scope"
 /** What a `Context` is made of. Copies of it, as `Effect.provide` makes them, ask for everything, so for the scope too. */
 export class Services extends Map<string, unknown> {
   private readonly shared: ReadonlyMap<string, unknown>
+  private readonly ownKey: string
+  private readonly makeOwn: () => unknown
+  private own: unknown
   private copied = false
   private scope: Scope.CloseableScope | undefined
   private over: Exit.Exit<unknown, unknown> | undefined
 
-  constructor(shared: ReadonlyMap<string, unknown>, key: string, service: unknown) {
+  /** The service of the key is made when it is asked for, once. */
+  constructor(shared: ReadonlyMap<string, unknown>, key: string, service: () => unknown) {
     super()
     this.shared = shared
-    this.set(key, service)
-    this.set(Scope.Scope.key, undefined)
+    this.ownKey = key
+    this.makeOwn = service
   }
 
   /** Whether there is a scope that `close` has not closed. */
@@ -31,29 +35,31 @@ export class Services extends Map<string, unknown> {
     return this.scope === undefined ? Effect.void : Scope.close(this.scope, exit)
   }
 
-  private make(): Scope.CloseableScope {
+  private makeScope(): Scope.CloseableScope {
     if (this.scope === undefined) {
       this.scope = Effect.runSync(Scope.make())
-      this.set(Scope.Scope.key, this.scope)
       if (this.over !== undefined) Effect.runSync(Scope.close(this.scope, this.over))
     }
     return this.scope
   }
 
   private copy(): void {
-    this.make()
     if (this.copied) return
     this.copied = true
-    for (const [key, service] of this.shared) if (!super.has(key)) this.set(key, service)
+    for (const [key, service] of this.shared) this.set(key, service)
+    this.set(this.ownKey, this.get(this.ownKey))
+    this.set(Scope.Scope.key, this.makeScope())
   }
 
   override get(key: string): unknown {
-    if (key === Scope.Scope.key) return this.make()
-    return super.has(key) ? super.get(key) : this.shared.get(key)
+    if (key === Scope.Scope.key) return this.makeScope()
+    if (key !== this.ownKey) return this.shared.get(key)
+    this.own ??= this.makeOwn()
+    return this.own
   }
 
   override has(key: string): boolean {
-    return super.has(key) || this.shared.has(key)
+    return key === Scope.Scope.key || key === this.ownKey || this.shared.has(key)
   }
 
   override get size(): number {

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
+import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { CurrentJob } from "../../Job.js"
 import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
 import type { Ended, Lent } from "../attempt.js"
@@ -55,6 +56,8 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
   return found
 }
 
+const noLabels: ReadonlyArray<never> = []
+
 /** A fork copies and compares what refs it begins with; a job is given all of its own at once. */
 const noRefs = FiberRefs.unsafeMake(new Map())
 
@@ -68,6 +71,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
   Effect.gen(function* () {
     // each job's fiber starts from the worker's own fiber refs, whoever forks it, and can be interrupted
     const runtime = yield* Effect.interruptible(Effect.runtime<never>())
+    const uninterruptible = RuntimeFlags.disable(runtime.runtimeFlags, RuntimeFlags.Interruption)
     const refsFor = jobRefs.make(runtime.fiberRefs)
     const traced = yield* trace.isTraced
     const durationOf = metrics.attemptSeconds()
@@ -137,7 +141,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
       ) {
         const { row } = this.entry
         const fiber = Runtime.runFork(
-          Runtime.make({ context, runtimeFlags: runtime.runtimeFlags, fiberRefs: noRefs }),
+          Runtime.make({ context, runtimeFlags: uninterruptible, fiberRefs: noRefs }),
           traced || row.traceparent !== null ? trace.attempting(row)(effect) : effect,
           { updateRefs: (_, fiberId) => refsFor(row, context, fiberId) }
         )
@@ -160,7 +164,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
       ended(how: Ended) {
         const { entry } = this
         latest = Monotonic.unsafeNow(this.clock)
-        durationOf(entry.row.name).unsafeUpdate((latest - entry.startedAt) / 1_000, [])
+        durationOf(entry.row.name).unsafeUpdate((latest - entry.startedAt) / 1_000, noLabels)
         if (how._tag === "Settled") {
           holds.recorded++
           metrics.unsafeSettled(entry.row.name, "complete", 1)
