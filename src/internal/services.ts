@@ -8,13 +8,14 @@ import * as Scope from "effect/Scope"
 
 /** What a `Context` is made of. Copies of it, as `Effect.provide` makes them, ask for everything, so for the scope too. */
 export class Services extends Map<string, unknown> {
-  private readonly shared: ReadonlyMap<string, unknown>
-  private readonly ownKey: string
-  private readonly makeOwn: () => unknown
-  private own: unknown
-  private copied = false
-  private scope: Scope.CloseableScope | undefined
-  private over: Exit.Exit<unknown, unknown> | undefined
+  // assigned, not defined and then assigned: there is one of these for each job
+  declare private readonly shared: ReadonlyMap<string, unknown>
+  declare private readonly ownKey: string
+  declare private readonly makeOwn: () => unknown
+  declare private own: unknown
+  declare private copied: boolean
+  declare private scope: Scope.CloseableScope | undefined
+  declare private over: Exit.Exit<unknown, unknown> | undefined
 
   /** The service of the key is made when it is asked for, once. */
   constructor(shared: ReadonlyMap<string, unknown>, key: string, service: () => unknown) {
@@ -22,6 +23,10 @@ export class Services extends Map<string, unknown> {
     this.shared = shared
     this.ownKey = key
     this.makeOwn = service
+    this.own = undefined
+    this.copied = false
+    this.scope = undefined
+    this.over = undefined
   }
 
   /** Whether there is a scope that `close` has not closed. */

@@ -12,6 +12,9 @@ export const chunks = <A>(
   most: number,
   sizeOf: (item: A) => number
 ): ReadonlyArray<ReadonlyArray<A>> => {
+  if (items.length <= most && items.reduce((bytes, item) => bytes + sizeOf(item), 0) <= packet) {
+    return items.length === 0 ? [] : [items]
+  }
   const parts: Array<Array<A>> = []
   let part: Array<A> = []
   let bytes = 0
