@@ -320,11 +320,12 @@ export const make = <A, S, E, R, Current>({
       else lent.conclude(concluded(exit))
     }
 
+    const now = attempted(() => decodePayloadNow(JSON.parse(row.payload)))
+    if (Either.isRight(now)) return lent.fork(Context.unsafeMake<R>(services), run(now.right), done)
+    // what does not decode at once may need services or time to, or not decode at all
     const json = Json.parse(row.payload)
     if (Either.isLeft(json)) return done(Exit.fail(new Undecodable(json.left)))
-    const now = attempted(() => decodePayloadNow(json.right))
-    // what does not decode at once may need services or time to, or not decode at all
-    const body = Either.isRight(now) ? run(now.right) : Effect.flatMap(Effect.interruptible(decoded(json.right)), run)
+    const body = Effect.flatMap(Effect.interruptible(decoded(json.right)), run)
     lent.fork(Context.unsafeMake<R>(services), body, done)
   }
 }
