@@ -2,6 +2,7 @@ import { SqlClient, Statement } from "@effect/sql"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -217,6 +218,37 @@ else {
         assert.strictEqual(new Set(ids).size, ids.length)
         assert.strictEqual(ids.length, 500)
       }).pipe(Effect.provide(layer))
+    })
+
+    it.live("an enqueue that was interrupted while it was written keeps no later one waiting", () => {
+      const schema = fresh()
+      return Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const sql = yield* SqlClient.SqlClient
+        const locked = yield* Deferred.make<void>()
+        const release = yield* Deferred.make<void>()
+        const locking = Effect.gen(function* () {
+          yield* sql`LOCK TABLE ${sql(`${schema}.dbjobq_jobs`)} IN SHARE MODE`
+          yield* Deferred.succeed(locked, undefined)
+          yield* Deferred.await(release)
+        })
+        const lock = yield* Effect.fork(sql.withTransaction(locking))
+        yield* Deferred.await(locked)
+        const lone = yield* Effect.fork(storage.insert([job()]))
+        const waits = sql`SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE ${`%${schema}%`}`
+        yield* Effect.repeat(Effect.delay(waits, 20), { until: (rows) => rows.length > 0 })
+        yield* Fiber.interrupt(lone)
+        const beside = yield* Effect.fork(storage.insert([job()]))
+        yield* Deferred.succeed(release, undefined)
+        yield* Fiber.join(lock)
+        yield* Fiber.join(beside)
+        yield* storage.insert([job()])
+        yield* Effect.all(
+          Array.from({ length: 10 }, () => storage.insert([job()])),
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(yield* storage.counts, [{ queue: "default", state: "pending", count: 12 }])
+      }).pipe(Effect.timeout("20 seconds"), Effect.provide(PgStorage.layer({ url, schema, maxConnections: 4 })))
     })
 
     it.live("what a wake-up asks reads no more rows, however many are scheduled", () => {
