@@ -1,9 +1,10 @@
 /** Claims due jobs into the buffers: when there is room, when woken, and at growing intervals while idle. */
+import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { HandlerService } from "../../Job.js"
 import type { StorageError } from "../../JobError.js"
-import type { Service } from "../../JobStorage.js"
+import type { ClaimedJob, Service } from "../../JobStorage.js"
 import type { Deadlines } from "./deadlines.js"
 import { handBack } from "./handBack.js"
 import type { Held, Holds, Lane } from "./holds.js"
@@ -58,46 +59,50 @@ export const make = (
       return Effect.forEach(asked, (waiter) => Deferred.succeed(waiter, undefined), { discard: true })
     })
 
-  const claim = (lane: Lane): Effect.Effect<number, StorageError> =>
-    Effect.gen(function* () {
-      const now = yield* Monotonic.now
-      if (lane.more && lane.claimed > 0) {
-        const lasted = Math.max(1, now - lane.arrivedAt)
-        // no more than tenfold at once: the first few jobs may not be like the others
-        if (lasted < ahead)
-          lane.ahead = Math.min(settings.prefetch, Math.ceil(lane.claimed * Math.min(10, ahead / lasted)))
-        else if (lasted > slow) lane.ahead = Math.floor(lane.ahead / 2)
-      }
-      const limit = holds.room(lane)
+  /** So many of the lane, or none where it has no room for more. */
+  const wanted = (lane: Lane, now: number): number => {
+    if (lane.more && lane.claimed > 0) {
+      const lasted = Math.max(1, now - lane.arrivedAt)
+      // no more than tenfold at once: the first few jobs may not be like the others
+      if (lasted < ahead)
+        lane.ahead = Math.min(settings.prefetch, Math.ceil(lane.claimed * Math.min(10, ahead / lasted)))
+      else if (lasted > slow) lane.ahead = Math.floor(lane.ahead / 2)
+    }
+    return holds.room(lane)
+  }
+
+  const accept = (lane: Lane, rows: ReadonlyArray<ClaimedJob>, limit: number, asked: number, now: number) => {
+    lane.more = rows.length === limit
+    lane.claimed = rows.length
+    lane.arrivedAt = now
+    if (rows.length > 0 && holds.byId.size === 0) fresh = true
+    for (const row of rows) {
+      const handler = handlers.get(row.name)
+      if (handler === undefined) continue
+      again ||= holds.byId.has(row.id)
+      const entry = holds.accept(lane, row, handler, asked + settings.lease)
+      earliest ??= entry
+    }
+    return rows.length
+  }
+
+  const claim = (lane: Lane, clock: Clock.Clock): Effect.Effect<number, StorageError> =>
+    Effect.suspend(() => {
+      const asked = Monotonic.unsafeNow(clock)
+      const limit = wanted(lane, asked)
       if (limit <= 0) {
         // not asked, so there may be more: the runner looks again when a slot is free
         lane.more = true
-        return 0
+        return Effect.succeed(0)
       }
-      const rows = yield* storage.claim({
-        names,
-        queues: lane.queues,
-        exceptQueues: lane.exceptQueues,
-        limit,
-        owner,
-        lease: settings.lease
-      })
-      if (stopped) {
-        yield* handBack(storage, rows)
-        return 0
-      }
-      lane.more = rows.length === limit
-      lane.claimed = rows.length
-      lane.arrivedAt = yield* Monotonic.now
-      if (rows.length > 0 && holds.byId.size === 0) fresh = true
-      for (const row of rows) {
-        const handler = handlers.get(row.name)
-        if (handler === undefined) continue
-        again ||= holds.byId.has(row.id)
-        const entry = holds.accept(lane, row, handler, now + settings.lease)
-        earliest ??= entry
-      }
-      return rows.length
+      const { exceptQueues, queues } = lane
+      return Effect.flatMap(
+        storage.claim({ names, queues, exceptQueues, limit, owner, lease: settings.lease }),
+        (rows) =>
+          stopped
+            ? Effect.as(handBack(storage, rows), 0)
+            : Effect.succeed(accept(lane, rows, limit, asked, Monotonic.unsafeNow(clock)))
+      )
     })
 
   /** Jobs turned slow: what was claimed ahead while they were quick should not wait here while others are idle. */
@@ -152,7 +157,7 @@ export const make = (
     let claimed = 0
     for (const lane of holds.lanes) {
       // claimed rows must reach the buffer, or nobody renews or hands them back
-      const bring = Effect.uninterruptible(claim(lane))
+      const bring = Effect.uninterruptible(claim(lane, clock))
       claimed += yield* claimed === 0 ? bring : Effect.tapErrorCause(bring, () => Effect.sync(begin))
     }
     if (claimed > 0) {
@@ -167,7 +172,7 @@ export const make = (
     if (promoted === promoteBatch) return
     if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(asked)
     const waiting = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
-    const now = yield* Monotonic.now
+    const now = Monotonic.unsafeNow(clock)
     const wait = Math.max(1, Math.min(told && !waiting ? longestSleep : poll, Math.ceil(nextDue - now)))
     const event = yield* waiters.length > 0
       ? Effect.raceFirst(signals.fetch.waitFor(wait), Effect.as(signals.empty.wait, true))
