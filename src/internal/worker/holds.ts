@@ -4,25 +4,34 @@ import type * as Fiber from "effect/Fiber"
 import type { HandlerService } from "../../Job.js"
 import type { ClaimedJob, Outcome } from "../../JobStorage.js"
 import type { Reason } from "../attempt.js"
+import { ById } from "./byId.js"
 import type { Settings } from "./options.js"
 import * as Signal from "../signal.js"
 
-export interface Held {
+// a class: literals of which all those of the first claim are alive, V8 makes among what only a full collection frees
+export class Held {
   readonly row: ClaimedJob
   readonly handler: HandlerService
   readonly lane: Lane
-  phase: "buffered" | "running" | "settling"
-  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined
+  phase: "buffered" | "running" | "settling" = "buffered"
+  fiber: Fiber.RuntimeFiber<unknown, unknown> | undefined = undefined
   /** Why the worker ended the attempt, when it did. */
-  reason: Reason | undefined
+  reason: Reason | undefined = undefined
   /** When the lease ends by this process's own clock (see monotonic.ts), counted from before the call that granted it. */
   leaseEnd: number
   /** By the same clock. */
-  startedAt: number
+  startedAt = 0
   /** What its timeout is counted from: later than its start where it has to wait for its turn. */
-  timedFrom: number
+  timedFrom = Number.POSITIVE_INFINITY
   /** The storage will not take its outcome: no longer renewed, and let go when the lease ends. */
-  refused: boolean
+  refused = false
+
+  constructor(lane: Lane, row: ClaimedJob, handler: HandlerService, leaseEnd: number) {
+    this.lane = lane
+    this.row = row
+    this.handler = handler
+    this.leaseEnd = leaseEnd
+  }
 }
 
 /** A limit of its own: one lane for each limited queue, and one for all the others. */
@@ -44,7 +53,7 @@ export interface Lane {
 /** What the loops of one worker share. */
 export interface Holds {
   readonly lanes: ReadonlyArray<Lane>
-  readonly byId: ReadonlyMap<string, Held>
+  readonly byId: Omit<ById<Held>, "set" | "delete">
   /** Jobs running now. */
   readonly running: () => number
   /** How many jobs the lane can take: its free slots and its share ahead of them. */
@@ -95,7 +104,7 @@ const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): Re
 }
 
 export const make = (settings: Settings, paused: boolean): Holds => {
-  const byId = new Map<string, Held>()
+  const byId = new ById<Held>()
   const signals = {
     work: Signal.make(),
     fetch: Signal.make(),
@@ -134,18 +143,7 @@ export const make = (settings: Settings, paused: boolean): Holds => {
       // its lease ran out unseen and this worker has it again: the earlier attempt must not go on beside the new one
       const earlier = byId.get(row.id)
       if (earlier !== undefined) holds.interrupt(earlier, "lost")
-      const entry: Held = {
-        row,
-        handler,
-        lane,
-        phase: "buffered",
-        fiber: undefined,
-        reason: undefined,
-        leaseEnd,
-        startedAt: 0,
-        timedFrom: Number.POSITIVE_INFINITY,
-        refused: false
-      }
+      const entry = new Held(lane, row, handler, leaseEnd)
       byId.set(row.id, entry)
       lane.buffer.push(entry)
       return entry
