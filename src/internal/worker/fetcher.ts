@@ -79,7 +79,7 @@ export const make = (
     for (const row of rows) {
       const handler = handlers.get(row.name)
       if (handler === undefined) continue
-      again ||= holds.byId.has(row.id)
+      again ||= holds.byId.get(row.id) !== undefined
       const entry = holds.accept(lane, row, handler, asked + settings.lease)
       earliest ??= entry
     }
