@@ -151,19 +151,34 @@ const insertFewPg = (db: Db): InsertNew => {
     )
 }
 
-/** In SQLite the clock is Effect's, so all is known beforehand. */
+/** Of one job; in SQLite the clock is Effect's, so all of its values are known beforehand. */
+export const insertOne = `INSERT INTO dbjobq_jobs (${inserted})
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+export const valuesAt = (job: NewJob, now: number): ReadonlyArray<number | string | null> => {
+  const due = runAtOf(job) ?? now + (delayOf(job) ?? 0)
+  return [
+    job.id,
+    job.name,
+    job.queue,
+    due <= now ? "pending" : "scheduled",
+    job.priority,
+    job.payload,
+    due,
+    job.maxAttempts,
+    job.uniqueKey,
+    tagsOf(job),
+    job.traceparent,
+    job.scheduleId,
+    job.slot,
+    now
+  ]
+}
+
 const insertOneSqlite = (db: Db, job: NewJob): Created =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const due = runAtOf(job) ?? now + (delayOf(job) ?? 0)
-    return db.telling<{ readonly id: string }>(
-      "jobs",
-      "id",
-      db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)}) VALUES (
-  ${job.id}, ${job.name}, ${job.queue}, ${due <= now ? "pending" : "scheduled"}, ${job.priority}, ${job.payload}, ${due},
-  ${job.maxAttempts}, ${job.uniqueKey}, ${tagsOf(job)}, ${job.traceparent}, ${job.scheduleId}, ${job.slot}, ${now})
-  ON CONFLICT DO NOTHING`
-    )
-  })
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    db.telling<{ readonly id: string }>("jobs", "id", db.sql.unsafe(insertOne, [...valuesAt(job, now)]))
+  )
 
 const insertMany = (db: Db, jobs: ReadonlyArray<NewJob>): Created =>
   Effect.flatMap(db.now, (now) =>
