@@ -66,7 +66,7 @@ const open = (filename: string) =>
 
 const build = (options: Options) =>
   Effect.gen(function* () {
-    const { client: sql, writeEach } = yield* retryContention(open(options.filename), (error) =>
+    const { client: sql, writeAll } = yield* retryContention(open(options.filename), (error) =>
       isContention(error.cause)
     )
     const databases = yield* Effect.mapError(
@@ -93,7 +93,7 @@ const build = (options: Options) =>
     )
     const context = yield* Service.make({
       sql,
-      writeEach,
+      writeAll,
       migrate: options.migrate,
       groupCommit: options.groupCommit,
       exclusive: true,

@@ -27,7 +27,7 @@ import * as Read from "./read.js"
 import { progress, renew } from "./renew.js"
 import * as Schedules from "./schedules.js"
 import { settle } from "./settle.js"
-import type { WriteEach } from "./sqliteDriver.js"
+import type { WriteAll } from "./sqliteDriver.js"
 import { prune, sweep } from "./sweep.js"
 import type { Listen } from "./wakeups.js"
 import { wakeups } from "./wakeups.js"
@@ -46,8 +46,8 @@ export interface MakeOptions {
   readonly changes?: Stream.Stream<void> | undefined
   /** How long each statement of the storage may take; its migration may take longer. */
   readonly deadline?: Deadline | undefined
-  /** SQLite only: the way past the client, for single jobs. */
-  readonly writeEach?: WriteEach | undefined
+  /** SQLite only: the way past the client. */
+  readonly writeAll?: WriteAll | undefined
 }
 
 export const checkSchema = (schema: string | undefined): InvalidOption | undefined =>
@@ -115,10 +115,10 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         }
       },
       insert:
-        options.writeEach === undefined
+        options.writeAll === undefined
           ? grouped
-          : InsertAtOnce.make({
-              writeEach: options.writeEach,
+          : InsertAtOnce.make(db, {
+              writeAll: options.writeAll,
               insert: grouped,
               tell: () => hints.tell("jobs"),
               groupCommit: options.groupCommit ?? true

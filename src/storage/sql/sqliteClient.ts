@@ -4,15 +4,15 @@ import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
-import type { Driver, WriteEach } from "./sqliteDriver.js"
+import type { Driver, WriteAll } from "./sqliteDriver.js"
 
 export interface SqliteClient {
   readonly client: SqlClient.SqlClient
   /** Refused while a statement, a transaction or who has reserved it is at the connection. */
-  readonly writeEach: WriteEach
+  readonly writeAll: WriteAll
 }
 
-export const make = ({ connection, writeEach }: Driver): Effect.Effect<SqliteClient, never, Reactivity.Reactivity> => {
+export const make = ({ connection, writeAll }: Driver): Effect.Effect<SqliteClient, never, Reactivity.Reactivity> => {
   const one = Effect.unsafeMakeSemaphore(1)
   let held = false
   // until the statement is over, not only until it has the connection: a fiber may be made to pause in between, and
@@ -39,6 +39,6 @@ export const make = ({ connection, writeEach }: Driver): Effect.Effect<SqliteCli
       compiler: Statement.makeCompilerSqlite(),
       spanAttributes: [["db.system.name", "sqlite"]]
     }),
-    (client) => ({ client, writeEach: (text, rows) => (held ? "refused" : writeEach(text, rows)) })
+    (client) => ({ client, writeAll: (writes) => (held ? "refused" : writeAll(writes)) })
   )
 }

@@ -14,13 +14,20 @@ import { isContention } from "./isTransient.js"
 /** `locked` by another process, and the process waited for it; `refused` for whatever else. */
 export type Outcome = "written" | "refused" | "locked"
 
-/** Runs the statement once for each row of values, all in one commit. Each is to change one row, or nothing is written. */
-export type WriteEach = (text: string, rows: ReadonlyArray<ReadonlyArray<unknown>>) => Outcome
+/** A statement, and how many rows it is to change. */
+export interface Write {
+  readonly text: string
+  readonly values: ReadonlyArray<unknown>
+  readonly rows: number
+}
+
+/** Runs them in one commit. Where one changes fewer rows than it is to, nothing is written. */
+export type WriteAll = (writes: ReadonlyArray<Write>) => Outcome
 
 export interface Driver {
   readonly connection: Connection
   /** Refused inside a transaction that is open, and where the file was found locked a moment ago. */
-  readonly writeEach: WriteEach
+  readonly writeAll: WriteAll
 }
 
 /** Statements that are kept compiled: all of the storage's, and some of the application's. */
@@ -110,23 +117,22 @@ const connectionOn = (compile: Compile, kept: Compile, met: Lock): Connection =>
   }
 }
 
-const writing = (db: Database, kept: Compile, { isMet, meets }: Lock): WriteEach => {
+const writing = (db: Database, kept: Compile, { isMet, meets }: Lock): WriteAll => {
   const begin = db.prepare("BEGIN IMMEDIATE")
   const commit = db.prepare("COMMIT")
   const rollback = db.prepare("ROLLBACK")
-  const each = (text: string, rows: ReadonlyArray<ReadonlyArray<unknown>>): boolean => {
-    const statement = kept(text)
-    return rows.every((row) => statement.run(...row).changes === 1)
-  }
-  const together: typeof each = (text, rows) => {
+  const each = (writes: ReadonlyArray<Write>): boolean =>
+    writes.every(({ rows, text, values }) => kept(text).run(...values).changes === rows)
+  const together: typeof each = (writes) => {
     begin.run()
-    if (!each(text, rows)) return false
+    if (!each(writes)) return false
     commit.run()
     return true
   }
-  return (text, rows) => {
+  return (writes) => {
     if (db.inTransaction || isMet()) return "refused"
-    const done = Either.try(() => (rows.length === 1 ? each : together)(text, rows))
+    // a single statement that is to change one row is all or nothing by itself
+    const done = Either.try(() => (writes.length === 1 && writes[0]?.rows === 1 ? each : together)(writes))
     if (db.inTransaction) Either.try(() => rollback.run())
     if (Either.isRight(done)) return done.right ? "written" : "refused"
     return meets(done.left) ? "locked" : "refused"
@@ -150,6 +156,6 @@ export const open = (filename: string): Effect.Effect<Driver, unknown, Scope.Sco
     const compile: Compile = (text) => db.prepare(text)
     const kept = keeping(compile)
     const met = lock()
-    return { connection: connectionOn(compile, kept, met), writeEach: writing(db, kept, met) }
+    return { connection: connectionOn(compile, kept, met), writeAll: writing(db, kept, met) }
   })
 }
