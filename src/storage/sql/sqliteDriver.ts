@@ -1,4 +1,5 @@
 /** The one connection to a SQLite file. Its driver blocks: a statement is over when the call of it returns. */
+/// <reference path="./better-sqlite3.d.ts" />
 import Database, { type Statement } from "better-sqlite3"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
