@@ -288,11 +288,14 @@ export interface ListSchedulesOptions {
 export class JobQueue extends Context.Tag("dbjobq/JobQueue")<JobQueue, Service>() {}
 
 const pageMax = 200
+const noTags: ReadonlyArray<string> = []
 const pruneBatch = 1_000
 
 /** NaN for what is no instant: a caller without types may give a string. */
 const instant = (value: unknown): number =>
   typeof value === "number" ? value : value instanceof Date ? value.getTime() : Number.NaN
+
+const atOnce: Due = { delay: 0 }
 
 const dueOf = (options: {
   readonly delay?: Duration.DurationInput | undefined
@@ -307,7 +310,7 @@ const dueOf = (options: {
       ? { runAt }
       : new InvalidOption({ field: "runAt", rule: "must be a valid Date or whole epoch milliseconds" })
   }
-  if (options.delay === undefined) return { delay: 0 }
+  if (options.delay === undefined) return atOnce
   const delay = option.millis("delay", options.delay)
   return typeof delay === "number" ? { delay: Math.ceil(delay) } : delay
 }
@@ -364,7 +367,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
       due,
       maxAttempts: (retries ?? job.retries) + 1,
       uniqueKey: uniqueKey ?? encoded.uniqueKey ?? null,
-      tags: tags ?? [],
+      tags: tags ?? noTags,
       traceparent,
       scheduleId: null,
       slot: null
