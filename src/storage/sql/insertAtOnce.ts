@@ -9,17 +9,18 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scheduler from "effect/Scheduler"
-import type { Service } from "../../JobStorage.js"
+import type { NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import { turn } from "../../internal/eventLoop.js"
 import * as trace from "../../internal/trace.js"
-import type { Db } from "./db.js"
-import { writeOf, writesOf } from "./insert.js"
+import { writeOf } from "./insert.js"
 import { inAny } from "./ownership.js"
 import type { Outcome, Write, WriteAll } from "./sqliteDriver.js"
 
 interface Options {
   readonly writeAll: WriteAll
+  /** The statements for many jobs at this time. */
+  readonly writesOf: (jobs: ReadonlyArray<NewJob>, now: number) => ReadonlyArray<Write>
   /** The long way. */
   readonly insert: Service["insert"]
   /** Told when jobs are written. */
@@ -41,7 +42,7 @@ const isPlain = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
   !trace.isInstalled(fiber.currentTracer) &&
   Option.isNone(fiber.getFiberRef(Statement.currentTransformer))
 
-export const make = (db: Db, { groupCommit, insert, tell, writeAll }: Options): Service["insert"] => {
+export const make = ({ groupCommit, insert, tell, writeAll, writesOf }: Options): Service["insert"] => {
   const waiting: Array<Member> = []
   let turning = false
 
@@ -84,7 +85,7 @@ export const make = (db: Db, { groupCommit, insert, tell, writeAll }: Options): 
       const outcome =
         single && keyless && groupCommit
           ? join(writeOf(job, now), fiber.currentScheduler)
-          : Effect.sync(() => write(single ? [writeOf(job, now)] : writesOf(db, jobs, now)))
+          : Effect.sync(() => write(single ? [writeOf(job, now)] : writesOf(jobs, now)))
       return Effect.flatMap(outcome, (found): ReturnType<Service["insert"]> => {
         if (found === "written")
           return Effect.succeed(jobs.map(({ id }) => ({ id, answer: "inserted", created: true })))

@@ -16,7 +16,7 @@ import { elsewhere } from "./elsewhere.js"
 import { fire } from "./fire.js"
 import * as Turns from "../../internal/turns.js"
 import * as GroupCommit from "../../internal/groupCommit.js"
-import { insert } from "./insert.js"
+import { insert, writesOf } from "./insert.js"
 import * as InsertAtOnce from "./insertAtOnce.js"
 import * as Migrations from "./migrations.js"
 import * as Mysql from "./mysql.js"
@@ -117,8 +117,9 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       insert:
         options.writeAll === undefined
           ? grouped
-          : InsertAtOnce.make(db, {
+          : InsertAtOnce.make({
               writeAll: options.writeAll,
+              writesOf: (jobs, now) => writesOf(db, jobs, now),
               insert: grouped,
               tell: () => hints.tell("jobs"),
               groupCommit: options.groupCommit ?? true
