@@ -288,11 +288,14 @@ export interface ListSchedulesOptions {
 export class JobQueue extends Context.Tag("dbjobq/JobQueue")<JobQueue, Service>() {}
 
 const pageMax = 200
+const noTags: ReadonlyArray<string> = []
 const pruneBatch = 1_000
 
 /** NaN for what is no instant: a caller without types may give a string. */
 const instant = (value: unknown): number =>
   typeof value === "number" ? value : value instanceof Date ? value.getTime() : Number.NaN
+
+const atOnce: Due = { delay: 0 }
 
 const dueOf = (options: {
   readonly delay?: Duration.DurationInput | undefined
@@ -307,7 +310,7 @@ const dueOf = (options: {
       ? { runAt }
       : new InvalidOption({ field: "runAt", rule: "must be a valid Date or whole epoch milliseconds" })
   }
-  if (options.delay === undefined) return { delay: 0 }
+  if (options.delay === undefined) return atOnce
   const delay = option.millis("delay", options.delay)
   return typeof delay === "number" ? { delay: Math.ceil(delay) } : delay
 }
@@ -345,26 +348,27 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   ): AtOnceOrLater<NewJob, PayloadError | InvalidOption> => {
     const due = dueOf(options)
     if (due instanceof InvalidOption) return Either.left(due)
-    const { queue = job.queue, priority = job.priority, retries = job.retries, tags = [] } = options
+    const { priority, queue, retries, tags, uniqueKey } = options
+    // what the job itself says was looked at when it was defined
     const refusal =
-      option.name("queue", queue) ??
-      option.priority("priority", priority) ??
-      option.int("retries", retries, 0, 1_000_000) ??
-      option.tags("tags", tags) ??
-      (options.uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", options.uniqueKey)) ??
+      (queue === undefined ? undefined : option.name("queue", queue)) ??
+      (priority === undefined ? undefined : option.priority("priority", priority)) ??
+      (retries === undefined ? undefined : option.int("retries", retries, 0, 1_000_000)) ??
+      (tags === undefined ? undefined : option.tags("tags", tags)) ??
+      (uniqueKey === undefined ? undefined : option.uniqueKey("uniqueKey", uniqueKey)) ??
       (options.id === undefined ? undefined : option.id("id", id))
     if (refusal !== undefined) return Either.left(refusal)
     const encoded = job.encodePayload(payload, storage.capabilities.limits.payloadBytes)
-    const made = ({ text, uniqueKey }: Encoded): NewJob => ({
+    const made = (encoded: Encoded): NewJob => ({
       id,
       name: job.name,
-      queue,
-      priority,
-      payload: text,
+      queue: queue ?? job.queue,
+      priority: priority ?? job.priority,
+      payload: encoded.text,
       due,
-      maxAttempts: retries + 1,
-      uniqueKey: options.uniqueKey ?? uniqueKey ?? null,
-      tags,
+      maxAttempts: (retries ?? job.retries) + 1,
+      uniqueKey: uniqueKey ?? encoded.uniqueKey ?? null,
+      tags: tags ?? noTags,
       traceparent,
       scheduleId: null,
       slot: null
@@ -444,30 +448,50 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
   const enqueueOrGet: Service["enqueueOrGet"] = (job, ...[payload, options = {}]) =>
     enqueueOne(job, payload, options, (id, created) => ({ id, created }))
 
+  /** The jobs of a batch, as one Either where none of them takes time, as nearly always. */
+  const newJobs = (
+    count: number,
+    make: (index: number) => AtOnceOrLater<NewJob, PayloadError | InvalidOption>
+  ): AtOnceOrLater<ReadonlyArray<NewJob>, PayloadError | InvalidOption> => {
+    const rows: Array<NewJob> = []
+    const from = (start: number): AtOnceOrLater<ReadonlyArray<NewJob>, PayloadError | InvalidOption> => {
+      for (let index = start; index < count; index++) {
+        const row = make(index)
+        if (!Either.isEither(row)) {
+          return Effect.flatMap(
+            Effect.mapError(row, (error) => error.at(index)),
+            (later) => {
+              rows.push(later)
+              return from(index + 1)
+            }
+          )
+        }
+        if (Either.isLeft(row)) return Either.left(row.left.at(index))
+        rows.push(row.right)
+      }
+      return Either.right(rows)
+    }
+    return from(0)
+  }
+
   const enqueueAll: Service["enqueueAll"] = (job, payloads, options) =>
-    trace.enqueuing(job.name, ({ currentContext: context }) =>
-      Effect.gen(function* () {
-        if (payloads.length === 0) return []
+    trace.enqueuing(job.name, ({ currentContext: context }) => {
+      if (payloads.length === 0) return Effect.succeed([])
+      const traceparent = trace.current(context)
+      return Effect.gen(function* () {
         const made = yield* ids.make(payloads.length)
-        const traceparent = trace.current(context)
-        const rows: Array<NewJob> = []
-        for (let index = 0; index < payloads.length; index++) {
+        const rows = yield* newJobs(payloads.length, (index) => {
           const payload = payloads[index]
           const own = payload === undefined || typeof options !== "function" ? options : options(payload, index)
           const item = typeof own === "object" ? own : {}
-          const row = newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent)
-          rows.push(
-            Either.isEither(row) && Either.isRight(row)
-              ? row.right
-              : yield* Effect.mapError(row, (error) => error.at(index))
-          )
-        }
+          return newJob(job, payload, item, item.id ?? made[index] ?? "", traceparent)
+        })
         const given = rows.some((row, index) => row.id !== made[index])
         const answers = yield* insert(rows, context, given)
         enqueuedOf(job.name).unsafeUpdate(answers.filter((answer) => answer.created).length, [])
         return answers.map((answer) => Job.id(job, answer.id))
       })
-    )
+    })
 
   const get = (id: string): Effect.Effect<JobRow, JobNotFound | StorageError> =>
     Effect.flatMap(transient.retry(storage.get([id])), ([row]) =>

@@ -8,11 +8,14 @@ const hex = (value: number, digits: number): string => value.toString(16).padSta
 /** The last two groups, which are those of a version 4 id: the variant, then 62 random bits. */
 const randomTail = (): string => randomUUID().slice(19)
 
-const idAt = (now: number, i: number, tail: string): string => {
-  // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
-  const at = hex(now + (i >>> 12), 12)
-  return `${at.slice(0, 8)}-${at.slice(8)}-7${hex(i & 0xfff, 3)}-${tail}`
+/** The first two groups, of a time in milliseconds. */
+const head = (millis: number): string => {
+  const at = hex(millis, 12)
+  return `${at.slice(0, 8)}-${at.slice(8)}-`
 }
+
+/** The third group: version 7, then a counter of 12 bits. */
+const counted = (i: number): string => (0x7000 | (i & 0xfff)).toString(16)
 
 /**
  * `count` ids of one millisecond, in ascending order: they differ by a counter, and from those of any other call by 62
@@ -20,12 +23,17 @@ const idAt = (now: number, i: number, tail: string): string => {
  */
 export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
   Effect.map(Clock.currentTimeMillis, (now) => {
-    const tail = randomTail()
-    return Array.from({ length: count }, (_, i) => idAt(now, i, tail))
+    const tail = `-${randomTail()}`
+    let first = ""
+    return Array.from({ length: count }, (_, i) => {
+      // past 4,096 ids the timestamp borrows from the next milliseconds, as the RFC's method 1 allows
+      if ((i & 0xfff) === 0) first = head(now + (i >>> 12))
+      return first + counted(i) + tail
+    })
   })
 
 /** One id, of this millisecond. */
-export const at = (now: number): string => idAt(now, 0, randomTail())
+export const at = (now: number): string => `${head(now)}7000-${randomTail()}`
 
 /** One id. */
 export const one: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, at)

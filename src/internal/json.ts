@@ -9,7 +9,7 @@ export interface Refusal {
 const maxDepth = 64
 const encoder = new TextEncoder()
 
-const isPlainObject = (value: object): boolean => {
+const isPlainObject = (value: object): value is Readonly<Record<string, unknown>> => {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
@@ -40,7 +40,8 @@ const refuse = (value: unknown, depth: number): Refusal | undefined => {
         return undefined
       }
       if (!isPlainObject(value)) return { path: "", expected: "a plain JSON value" }
-      for (const [key, member] of Object.entries(value)) {
+      for (const key of Object.keys(value)) {
+        const member = value[key]
         // JSON leaves out a member that is undefined, and an optional field decodes to the same
         if (member === undefined) continue
         const refusal = refuse(member, depth + 1)

@@ -49,23 +49,30 @@ export const encoder = <A>(
     encoded: unknown,
     storageLimit: number,
     key: Either.Either<string | undefined, PayloadError>
-  ): Either.Either<Encoded, PayloadError> =>
-    Either.flatMap(Either.mapLeft(Json.stringify(encoded, Math.min(maxPayload, storageLimit)), refused), (text) =>
-      Either.map(key, (found) => ({ text, uniqueKey: found }))
-    )
+  ): Either.Either<Encoded, PayloadError> => {
+    const text = Json.stringify(encoded, Math.min(maxPayload, storageLimit))
+    if (Either.isLeft(text)) return Either.left(refused(text.left))
+    return Either.isLeft(key) ? Either.left(key.left) : Either.right({ text: text.right, uniqueKey: key.right })
+  }
   const keyless = Either.right(undefined)
-  // to encode is to look at all that is written; only the function that names a key must be given a payload that was
-  // looked at before
-  const atOnce = (value: unknown) =>
-    uniqueKey === undefined
-      ? Either.map(encodeNow(value), (encoded) => ({ encoded, key: keyless }))
-      : Either.flatMap(validateNow(value), (payload) =>
-          Either.map(encodeNow(payload), (encoded) => ({ encoded, key: keyOf(payload) }))
-        )
+  /** With the payload that names a key: the function that does must be given one that was looked at before. */
+  const looked = (value: unknown) =>
+    Either.flatMap(validateNow(value), (payload) =>
+      Either.map(encodeNow(payload), (encoded) => ({ encoded, key: keyOf(payload) }))
+    )
+  /** To encode is to look at all that is written. */
+  const atOnce = (value: unknown, storageLimit: number): Either.Either<Encoded, PayloadError> | undefined => {
+    if (uniqueKey === undefined) {
+      const now = attempted(() => encodeNow(value))
+      return Either.isLeft(now) ? undefined : toText(now.right, storageLimit, keyless)
+    }
+    const now = attempted(() => looked(value))
+    return Either.isLeft(now) ? undefined : toText(now.right.encoded, storageLimit, now.right.key)
+  }
   return (input, storageLimit) => {
     const value = input === undefined ? {} : input
-    const now = attempted(() => atOnce(value))
-    if (Either.isRight(now)) return toText(now.right.encoded, storageLimit, now.right.key)
+    const now = atOnce(value, storageLimit)
+    if (now !== undefined) return now
     // what does not encode at once may need time to, or may not encode at all
     return Effect.flatMap(Effect.mapError(validate(value), unparsed), (payload) =>
       Effect.flatMap(Effect.mapError(encode(payload), unparsed), (encoded) =>

@@ -6,14 +6,11 @@
  */
 import * as Reactivity from "@effect/experimental/Reactivity"
 import * as SqlClient from "@effect/sql/SqlClient"
-import * as SqliteClient from "@effect/sql-sqlite-node/SqliteClient"
 import type * as Config from "effect/Config"
 import type { ConfigError } from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Scope from "effect/Scope"
-import * as Exit from "effect/Exit"
 import { InvalidOption, StorageError } from "../JobError.js"
 import type { JobStorage, Transactional } from "../JobStorage.js"
 import * as LayerConfig from "../internal/layerConfig.js"
@@ -22,6 +19,8 @@ import { retryContention, storageError } from "./sql/db.js"
 import { isContention } from "./sql/isTransient.js"
 import { fileChanges } from "./sql/fileChanges.js"
 import * as Service from "./sql/service.js"
+import * as SqliteClient from "./sql/sqliteClient.js"
+import * as SqliteDriver from "./sql/sqliteDriver.js"
 import { checkVersion } from "./sql/version.js"
 
 /**
@@ -60,23 +59,16 @@ const named = (filename: string, { cause, isTransient, message, operation }: Sto
   })
 
 const open = (filename: string) =>
-  Effect.gen(function* () {
-    const outer = yield* Effect.scope
-    const scope = yield* Scope.make()
-    // the driver throws from its constructor: a locked or missing file would be a defect
-    const client = yield* SqliteClient.make({ filename }).pipe(
-      Effect.provideService(Scope.Scope, scope),
-      Effect.catchAllDefect((defect) => Effect.fail(storageError("open", defect))),
-      Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
-    )
-    yield* Scope.addFinalizerExit(outer, (exit) => Scope.close(scope, exit))
-    return client
-  })
+  Effect.flatMap(
+    Effect.mapError(SqliteDriver.open(filename), (cause) => storageError("open", cause)),
+    SqliteClient.make
+  )
 
 const build = (options: Options) =>
   Effect.gen(function* () {
-    const client = yield* retryContention(open(options.filename), (error) => isContention(error.cause))
-    const sql = client.withoutTransforms()
+    const { client: sql, writeAll } = yield* retryContention(open(options.filename), (error) =>
+      isContention(error.cause)
+    )
     const databases = yield* Effect.mapError(
       sql<{ readonly file: string }>`SELECT file FROM pragma_database_list WHERE name = 'main'`,
       (error) => storageError("open", error)
@@ -95,19 +87,22 @@ const build = (options: Options) =>
         sql`PRAGMA busy_timeout = 50`,
         full ? sql`PRAGMA synchronous = FULL` : sql`PRAGMA synchronous = NORMAL`,
         // what a statement sorts or sets aside is small, and a file for it costs as much as the statement
-        sql`PRAGMA temp_store = MEMORY`
+        sql`PRAGMA temp_store = MEMORY`,
+        // a commit writes pages that the next writes again: the more of them meet in the log, the fewer are copied from it
+        sql`PRAGMA wal_autocheckpoint = 4000`
       ]),
       (error) => storageError("open", error)
     )
     const context = yield* Service.make({
-      sql: client,
+      sql,
+      writeAll,
       migrate: options.migrate,
       groupCommit: options.groupCommit,
       exclusive: true,
       changes: path === "" ? undefined : fileChanges(path),
       durable: options.filename !== ":memory:"
     })
-    return Context.add(context, SqlClient.SqlClient, client)
+    return Context.add(context, SqlClient.SqlClient, sql)
   }).pipe(Effect.mapError((error) => named(options.filename, error)))
 
 /**

@@ -75,6 +75,111 @@ describe("SqliteStorage", () => {
     }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
   )
 
+  it.live("what a fiber writes is no part of another's transaction, wherever the runtime makes it pause", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage
+      const sql = yield* SqlClient.SqlClient
+      for (const size of [1, 2]) {
+        for (let ops = 10; ops <= 34; ops += 2) {
+          for (let steps = 0; steps <= 20; steps++) {
+            const jobs = Array.from({ length: size }, () => job())
+            const rolledBack = Effect.zipRight(
+              Effect.replicateEffect(Effect.yieldNow(), steps),
+              sql.withTransaction(Effect.zipRight(Effect.sleep(1), Effect.fail("changed my mind")))
+            )
+            yield* Effect.all([Effect.withMaxOpsBeforeYield(storage.insert(jobs), ops), Effect.ignore(rolledBack)], {
+              concurrency: "unbounded"
+            })
+            const kept = yield* storage.get(jobs.map(({ id }) => id))
+            assert.lengthOf(kept, size, `${steps} steps, ${ops} operations`)
+          }
+        }
+      }
+    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
+
+  it.live("who has reserved the connection has it alone", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage
+      const sql = yield* SqlClient.SqlClient
+      const count = "SELECT count(*) AS n FROM dbjobq_jobs"
+      const inserting = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const connection = yield* sql.reserve
+          const fiber = yield* Effect.fork(
+            Effect.all([storage.insert([job()]), storage.insert([job(), job()])], { concurrency: "unbounded" })
+          )
+          yield* Effect.sleep(20)
+          assert.deepStrictEqual(yield* connection.execute(count, [], undefined), [{ n: 0 }])
+          return fiber
+        })
+      )
+      yield* Fiber.join(inserting)
+      assert.deepStrictEqual(yield* sql.unsafe(count), [{ n: 3 }])
+    }).pipe(Effect.scoped, Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
+
+  it.live("its client answers as those of @effect/sql do", () =>
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      yield* sql`CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)`
+      assert.deepInclude(yield* sql`INSERT INTO t ${sql.insert([{ name: "a" }, { name: "b" }])}`.raw, { changes: 2 })
+      const all = sql`SELECT id, name FROM t ORDER BY id`
+      const rows = [
+        { id: 1, name: "a" },
+        { id: 2, name: "b" }
+      ]
+      assert.deepStrictEqual(yield* all, rows)
+      assert.deepStrictEqual(yield* all.values, [
+        [1, "a"],
+        [2, "b"]
+      ])
+      assert.deepStrictEqual(yield* all.raw, rows)
+      assert.deepStrictEqual(yield* all.unprepared, rows)
+      assert.deepStrictEqual(yield* sql`DELETE FROM t WHERE id = 3`.values, [])
+      const bigints = yield* Effect.provideService(sql`SELECT id FROM t`, SqlClient.SafeIntegers, true)
+      assert.deepStrictEqual(bigints, [{ id: 1n }, { id: 2n }])
+      assert.deepStrictEqual(yield* sql`SELECT id FROM t`, [{ id: 1 }, { id: 2 }])
+      for (const wrong of [sql`SELECT nothing FROM t`, sql`INSERT INTO t (id) VALUES (1)`]) {
+        assert.strictEqual((yield* Effect.flip(wrong))._tag, "SqlError")
+      }
+      // more than are kept compiled
+      for (let n = 0; n < 500; n++) assert.deepStrictEqual(yield* sql.unsafe(`SELECT ${n} AS n`), [{ n }])
+      assert.deepStrictEqual(yield* all, rows)
+    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
+
+  it.live("enqueues that share a commit: what one is refused for is no matter of the others, and is undone", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage
+      const taken = job()
+      yield* storage.insert([taken])
+      const fresh = Array.from({ length: 5 }, () => job())
+      const answers = yield* Effect.forEach(
+        [...fresh.slice(0, 3), taken, ...fresh.slice(3)],
+        (one) => storage.insert([one]),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(
+        answers.flat().map(({ answer, created }) => [answer, created]),
+        [...fresh.slice(0, 3), taken, ...fresh.slice(3)].map((one) => ["inserted", one !== taken])
+      )
+      assert.deepStrictEqual(yield* storage.counts, [{ queue: "default", state: "pending", count: 6 }])
+    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
+
+  it.live("who is interrupted while others write is not waited for by them", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage
+      for (let n = 0; n < 20; n++) {
+        const fiber = yield* Effect.fork(storage.insert([job()]))
+        yield* Effect.replicateEffect(Effect.yieldNow(), n % 4)
+        yield* Fiber.interruptFork(fiber)
+        assert.lengthOf(yield* storage.insert([job()]), 1)
+      }
+    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
+  )
+
   it.live("waits for another writer", () => {
     const filename = file()
     return Effect.gen(function* () {

@@ -47,9 +47,8 @@ describe("a SQLite file that another process keeps locked", () => {
         const live = Mail.toLayer(() => Effect.flatMap(Job.CurrentJob, ({ id }) => Queue.offer(ran, id)))
         yield* Effect.gen(function* () {
           yield* Worker.make([Mail], { pollInterval: "200 millis" }).pipe(Effect.provide(live))
-          const many = Effect.replicateEffect(JobQueue.withTransaction(JobQueue.enqueue(Mail)), 20, {
-            concurrency: "unbounded"
-          })
+          const each = Effect.all([JobQueue.enqueue(Mail), JobQueue.withTransaction(JobQueue.enqueue(Mail))])
+          const many = Effect.map(Effect.replicateEffect(each, 20, { concurrency: "unbounded" }), (ids) => ids.flat())
           const looks = yield* whileLocked(
             filename,
             Effect.tap(Effect.replicateEffect(longestBlock(Effect.fork(many)), 3), (all) =>

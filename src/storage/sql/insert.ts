@@ -1,4 +1,5 @@
 import type { SqlError } from "@effect/sql/SqlError"
+import type * as Statement from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { StorageError } from "../../JobError.js"
@@ -11,6 +12,7 @@ import { isUniqueViolation } from "./isTransient.js"
 import * as Mysql from "./mysql.js"
 import * as PgCall from "./pgCall.js"
 import { active, inserted } from "./row.js"
+import type { Write } from "./sqliteDriver.js"
 import { type Columns, values } from "./values.js"
 
 const chunkSize = 1000
@@ -152,31 +154,53 @@ const insertFewPg = (db: Db): InsertNew => {
 }
 
 /** In SQLite the clock is Effect's, so all is known beforehand. */
-const insertOneSqlite = (db: Db, job: NewJob): Created =>
-  Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const due = runAtOf(job) ?? now + (delayOf(job) ?? 0)
-    return db.telling<{ readonly id: string }>(
-      "jobs",
-      "id",
-      db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)}) VALUES (
-  ${job.id}, ${job.name}, ${job.queue}, ${due <= now ? "pending" : "scheduled"}, ${job.priority}, ${job.payload}, ${due},
-  ${job.maxAttempts}, ${job.uniqueKey}, ${tagsOf(job)}, ${job.traceparent}, ${job.scheduleId}, ${job.slot}, ${now})
-  ON CONFLICT DO NOTHING`
-    )
-  })
+const valuesAt = (job: NewJob, now: number) => {
+  const due = runAtOf(job) ?? now + (delayOf(job) ?? 0)
+  return [
+    job.id,
+    job.name,
+    job.queue,
+    due <= now ? "pending" : "scheduled",
+    job.priority,
+    job.payload,
+    due,
+    job.maxAttempts,
+    job.uniqueKey,
+    tagsOf(job),
+    job.traceparent,
+    job.scheduleId,
+    job.slot,
+    now
+  ]
+}
 
-const insertMany = (db: Db, jobs: ReadonlyArray<NewJob>): Created =>
-  Effect.flatMap(db.now, (now) =>
-    db.telling(
-      "jobs",
-      "id",
-      db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
+const insertOne = `INSERT INTO dbjobq_jobs (${inserted})
+  VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+
+const manyAt = (db: Db, jobs: ReadonlyArray<NewJob>, now: Statement.Fragment) =>
+  db.sql`INSERT INTO ${db.jobs} (${db.sql.literal(inserted)})
   SELECT ${db.sql.literal(selected)}
   FROM ${values(db, jobs, columns)}, (SELECT ${now} AS t) AS n
   WHERE true
   ON CONFLICT DO NOTHING`
-    )
+
+const insertOneSqlite = (db: Db, job: NewJob): Created =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    db.telling<{ readonly id: string }>("jobs", "id", db.sql.unsafe(insertOne, valuesAt(job, now)))
   )
+
+const insertMany = (db: Db, jobs: ReadonlyArray<NewJob>): Created =>
+  Effect.flatMap(db.now, (now) => db.telling("jobs", "id", manyAt(db, jobs, now)))
+
+/** One job's row, as SQLite's driver takes it. */
+export const writeOf = (job: NewJob, now: number): Write => ({ text: insertOne, values: valuesAt(job, now), rows: 1 })
+
+/** The rows of many. */
+export const writesOf = (db: Db, jobs: ReadonlyArray<NewJob>, now: number): ReadonlyArray<Write> =>
+  chunked(db, jobs).map((part) => {
+    const [text, values] = manyAt(db, part, db.cast(now, "bigint")).compile()
+    return { text, values, rows: part.length }
+  })
 
 /** So many are few: reading columns of many from arrays is faster than from JSON. */
 const few = 100

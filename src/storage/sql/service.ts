@@ -16,7 +16,8 @@ import { elsewhere } from "./elsewhere.js"
 import { fire } from "./fire.js"
 import * as Turns from "../../internal/turns.js"
 import * as GroupCommit from "../../internal/groupCommit.js"
-import { insert } from "./insert.js"
+import { insert, writesOf } from "./insert.js"
+import * as InsertAtOnce from "./insertAtOnce.js"
 import * as Migrations from "./migrations.js"
 import * as Mysql from "./mysql.js"
 import { checkServer, checkTables } from "./mysqlServer.js"
@@ -26,6 +27,7 @@ import * as Read from "./read.js"
 import { progress, renew } from "./renew.js"
 import * as Schedules from "./schedules.js"
 import { settle } from "./settle.js"
+import type { WriteAll } from "./sqliteDriver.js"
 import { prune, sweep } from "./sweep.js"
 import type { Listen } from "./wakeups.js"
 import { wakeups } from "./wakeups.js"
@@ -44,6 +46,8 @@ export interface MakeOptions {
   readonly changes?: Stream.Stream<void> | undefined
   /** How long each statement of the storage may take; its migration may take longer. */
   readonly deadline?: Deadline | undefined
+  /** SQLite only: the way past the client. */
+  readonly writeAll?: WriteAll | undefined
 }
 
 export const checkSchema = (schema: string | undefined): InvalidOption | undefined =>
@@ -93,6 +97,10 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
     if (dialect === "mysql") yield* detached(checkTables(db))
     const turns = dialect === "pg" ? Turns.make({ claim: claim(db), promote: promote(db), look: look(db) }) : undefined
     const split: typeof Mysql.split = dialect === "mysql" ? Mysql.split : identity
+    const grouped =
+      options.groupCommit === false
+        ? insert(db)
+        : GroupCommit.make(insert(db), { inTransaction: ownership.inTransaction, blocking: dialect === "sqlite" })
     const service = JobStorage.of({
       capabilities: {
         storage: dialect === "pg" ? "postgres" : dialect,
@@ -107,9 +115,15 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         }
       },
       insert:
-        options.groupCommit === false
-          ? insert(db)
-          : GroupCommit.make(insert(db), { inTransaction: ownership.inTransaction, blocking: dialect === "sqlite" }),
+        options.writeAll === undefined
+          ? grouped
+          : InsertAtOnce.make({
+              writeAll: options.writeAll,
+              writesOf: (jobs, now) => writesOf(db, jobs, now),
+              insert: grouped,
+              tell: () => hints.tell("jobs"),
+              groupCommit: options.groupCommit ?? true
+            }),
       claim: turns?.claim ?? claim(db),
       promote: turns?.promote ?? promote(db),
       settle: split(settle(db)),

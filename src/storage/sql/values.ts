@@ -37,11 +37,11 @@ const table = <Item>(
     const names = sql.literal(varied.map(([name]) => name).join(", "))
     return sql`(SELECT ${sql.csv(["u.*", ...constants])} FROM unnest(${sql.csv(arrays)}) AS u(${names})) AS v`
   }
-  const [only, ...more] = varied.map(([, { of }]) => of)
-  const json = JSON.stringify(
-    items.map((item) => (more.length === 0 ? only?.(item) : [only?.(item), ...more.map((of) => of(item))]))
-  )
-  const read = varied.map(([name], i) => (more.length === 0 ? `value AS ${name}` : `value ->> ${i} AS ${name}`))
+  const [only, second] = varied
+  const rowOf: (item: Item) => Value | ReadonlyArray<Value> =
+    only !== undefined && second === undefined ? only[1].of : (item) => varied.map(([, { of }]) => of(item))
+  const json = JSON.stringify(items.map(rowOf))
+  const read = varied.map(([name], i) => (second === undefined ? `value AS ${name}` : `value ->> ${i} AS ${name}`))
   return sql`(SELECT ${sql.csv([...read, ...constants])} FROM json_each(${json})) AS v`
 }
 
