@@ -1,6 +1,5 @@
 /** The one connection to a SQLite file. Its driver blocks: a statement is over when the call of it returns. */
-/// <reference path="./better-sqlite3.d.ts" />
-import Database, { type Statement } from "better-sqlite3"
+import Database from "better-sqlite3"
 import * as SqlClient from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import { SqlError } from "@effect/sql/SqlError"
@@ -34,10 +33,11 @@ export interface Driver {
 /** Statements that are kept compiled: all of the storage's, and some of the application's. */
 const most = 200
 
-type Compile = (text: string) => Statement
+type Statement<Row> = Database.Statement<Array<unknown>, Row>
+type Compile<Row> = (text: string) => Statement<Row>
 
-const keeping = (compile: Compile): Compile => {
-  const kept = new Map<string, Statement>()
+const keeping = <Row>(compile: Compile<Row>): Compile<Row> => {
+  const kept = new Map<string, Statement<Row>>()
   return (text) => {
     const known = kept.get(text)
     if (known !== undefined) return known
@@ -75,8 +75,8 @@ const lock = (): Lock => {
 }
 
 const calling =
-  (compile: Compile, { meets }: Lock) =>
-  <A>(text: string, use: (statement: Statement) => A): Effect.Effect<A, SqlError> =>
+  <Row>(compile: Compile<Row>, { meets }: Lock) =>
+  <A>(text: string, use: (statement: Statement<Row>) => A): Effect.Effect<A, SqlError> =>
     Effect.contextWithEffect((context: Context.Context<never>) =>
       Either.try({
         try: () => use(compile(text).safeIntegers(Context.get(context, SqlClient.SafeIntegers))),
@@ -87,7 +87,7 @@ const calling =
       })
     )
 
-const executing = (compile: Compile, met: Lock): Connection["execute"] => {
+const executing = (compile: Compile<object>, met: Lock): Connection["execute"] => {
   const call = calling(compile, met)
   return (text, values, transform) => {
     const rows = call(text, (statement) => {
@@ -99,13 +99,21 @@ const executing = (compile: Compile, met: Lock): Connection["execute"] => {
   }
 }
 
-const connectionOn = (compile: Compile, kept: Compile, met: Lock): Connection => {
+const compiling =
+  (db: Database.Database): Compile<object> =>
+  (text) =>
+    db.prepare<Array<unknown>, object>(text)
+
+const connectionOn = (db: Database.Database, kept: Compile<object>, met: Lock): Connection => {
   const call = calling(kept, met)
   // apart, as such a statement stays one that answers arrays
-  const callForArrays = calling(keeping(compile), met)
+  const callForArrays = calling(
+    keeping((text) => db.prepare<Array<unknown>, ReadonlyArray<unknown>>(text)),
+    met
+  )
   return {
     execute: executing(kept, met),
-    executeUnprepared: executing(compile, met),
+    executeUnprepared: executing(compiling(db), met),
     executeRaw: (text, values) =>
       call(text, (statement) => (statement.reader ? statement.all(...values) : statement.run(...values))),
     executeValues: (text, values) =>
@@ -118,7 +126,7 @@ const connectionOn = (compile: Compile, kept: Compile, met: Lock): Connection =>
   }
 }
 
-const writing = (db: Database, kept: Compile, { isMet, meets }: Lock): WriteAll => {
+const writing = (db: Database.Database, kept: Compile<object>, { isMet, meets }: Lock): WriteAll => {
   const begin = db.prepare("BEGIN IMMEDIATE")
   const commit = db.prepare("COMMIT")
   const rollback = db.prepare("ROLLBACK")
@@ -144,7 +152,7 @@ const attempt = <A>(run: () => A): Effect.Effect<A, unknown> => Effect.try({ try
 
 /** Closed with the scope; fails with what the driver throws. */
 export const open = (filename: string): Effect.Effect<Driver, unknown, Scope.Scope> => {
-  const close = (db: Database) => Effect.sync(() => db.close())
+  const close = (db: Database.Database) => Effect.sync(() => db.close())
   const opened = Effect.tap(
     attempt(() => new Database(filename)),
     (db) =>
@@ -154,9 +162,8 @@ export const open = (filename: string): Effect.Effect<Driver, unknown, Scope.Sco
       )
   )
   return Effect.map(Effect.acquireRelease(opened, close), (db) => {
-    const compile: Compile = (text) => db.prepare(text)
-    const kept = keeping(compile)
+    const kept = keeping(compiling(db))
     const met = lock()
-    return { connection: connectionOn(compile, kept, met), writeAll: writing(db, kept, met) }
+    return { connection: connectionOn(db, kept, met), writeAll: writing(db, kept, met) }
   })
 }
