@@ -1,7 +1,7 @@
 /**
- * A map from ids whose values come and go by the thousand. V8 leaves what a `Map` outgrew as it was, linked to the next
- * table, and a young collection takes what old garbage refers to for alive: all values, and all that they refer to,
- * would wait for the next full collection. So the `Map` holds places, which refer to nothing.
+ * A map from ids whose values come and go by the thousand. A `Map` leaves the tables that it outgrows as they were, each
+ * linked to the next, and a young collection takes for alive what old garbage refers to: all values, and whatever they
+ * refer to, would wait for the next full collection. So the `Map` holds places, which refer to nothing.
  */
 export class ById<A> {
   private readonly places = new Map<string, number>()

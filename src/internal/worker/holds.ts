@@ -8,7 +8,7 @@ import { ById } from "./byId.js"
 import type { Settings } from "./options.js"
 import * as Signal from "../signal.js"
 
-// a class: literals of which all those of the first claim are alive, V8 makes among what only a full collection frees
+// a class: where all literals of a place are found alive for once, V8 makes the later ones old, for full collections only
 export class Held {
   readonly row: ClaimedJob
   readonly handler: HandlerService

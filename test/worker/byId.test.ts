@@ -1,0 +1,42 @@
+import { getHeapSpaceStatistics, setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { assert, describe, it } from "@effect/vitest"
+import { ById } from "../../src/internal/worker/byId.js"
+
+setFlagsFromString("--expose-gc")
+const collect: (options?: { readonly type: "minor" }) => void = runInNewContext("gc")
+
+const old = (): number =>
+  getHeapSpaceStatistics().reduce((sum, space) => (space.space_name === "old_space" ? space.space_used_size : sum), 0)
+
+describe("ById", () => {
+  it("finds, replaces and forgets values, and gives them as they came", () => {
+    const map = new ById<string>()
+    for (const id of ["a", "b", "c"]) map.set(id, id)
+    map.delete("a")
+    map.delete("a")
+    map.set("d", "d")
+    map.set("b", "B")
+    assert.deepStrictEqual(map.values(), ["B", "c", "d"])
+    assert.strictEqual(map.size, 3)
+    assert.strictEqual(map.get("b"), "B")
+    assert.strictEqual(map.get("a"), undefined)
+  })
+
+  it("leaves what was deleted to young collections", () => {
+    const map = new ById<ReadonlyArray<number>>()
+    const pass = (from: number) => {
+      for (let n = from; n < from + 10_000; n++) {
+        map.set(`${n}`, new Array(200).fill(n))
+        map.delete(`${n - 100}`)
+        if (n % 500 === 0) collect({ type: "minor" })
+      }
+    }
+    pass(0)
+    collect()
+    const before = old()
+    pass(10_000)
+    // a value has 1,600 bytes
+    assert.isBelow((old() - before) / 10_000, 400)
+  })
+})
