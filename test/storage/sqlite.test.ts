@@ -75,28 +75,38 @@ describe("SqliteStorage", () => {
     }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
   )
 
-  it.live("what a fiber writes is no part of another's transaction, wherever the runtime makes it pause", () =>
-    Effect.gen(function* () {
-      const storage = yield* JobStorage
-      const sql = yield* SqlClient.SqlClient
-      for (const size of [1, 2]) {
-        for (let ops = 10; ops <= 34; ops += 2) {
-          for (let steps = 0; steps <= 20; steps++) {
-            const jobs = Array.from({ length: size }, () => job())
-            const rolledBack = Effect.zipRight(
-              Effect.replicateEffect(Effect.yieldNow(), steps),
-              sql.withTransaction(Effect.zipRight(Effect.sleep(1), Effect.fail("changed my mind")))
-            )
-            yield* Effect.all([Effect.withMaxOpsBeforeYield(storage.insert(jobs), ops), Effect.ignore(rolledBack)], {
-              concurrency: "unbounded"
-            })
-            const kept = yield* storage.get(jobs.map(({ id }) => id))
-            assert.lengthOf(kept, size, `${steps} steps, ${ops} operations`)
+  for (const [name, layer] of [
+    ["its own", SqliteStorage.layer({ filename: ":memory:" })],
+    ["the application's", SqlStorage.layer().pipe(Layer.provideMerge(SqliteClient.layer({ filename: ":memory:" })))]
+  ] as const) {
+    it.live(
+      `on ${name} client, what a fiber writes is no part of another's transaction, wherever it is made to pause`,
+      () =>
+        Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const sql = yield* SqlClient.SqlClient
+          for (const size of [1, 2]) {
+            for (let ops = 10; ops <= 34; ops += 2) {
+              for (let steps = 0; steps <= 20; steps++) {
+                const jobs = Array.from({ length: size }, () => job())
+                const rolledBack = Effect.zipRight(
+                  Effect.replicateEffect(Effect.yieldNow(), steps),
+                  sql.withTransaction(Effect.zipRight(Effect.sleep(1), Effect.fail("changed my mind")))
+                )
+                yield* Effect.all(
+                  [Effect.withMaxOpsBeforeYield(storage.insert(jobs), ops), Effect.ignore(rolledBack)],
+                  {
+                    concurrency: "unbounded"
+                  }
+                )
+                const kept = yield* storage.get(jobs.map(({ id }) => id))
+                assert.lengthOf(kept, size, `${steps} steps, ${ops} operations`)
+              }
+            }
           }
-        }
-      }
-    }).pipe(Effect.provide(SqliteStorage.layer({ filename: ":memory:" })))
-  )
+        }).pipe(Effect.provide(layer))
+    )
+  }
 
   it.live("who has reserved the connection has it alone", () =>
     Effect.gen(function* () {

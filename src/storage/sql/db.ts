@@ -219,12 +219,15 @@ export const make = (options: {
   readonly schema: string | undefined
   readonly ownership: Ownership
   readonly deadline: Deadline.Deadline | undefined
+  /** The statements, where the client's own will not do. */
+  readonly statements?: Statement.Constructor | undefined
   /** Tells the workers of this process, where the store tells nobody. */
   readonly tell: (wakeup: Wakeup) => void
 }): Db => {
   // a user's name transforms would rename our columns and the keys inside our JSON
   const plain = options.sql.withoutTransforms()
-  const sql = options.deadline === undefined ? plain : Deadline.statements(options.deadline, plain)
+  const sql =
+    options.deadline === undefined ? (options.statements ?? plain) : Deadline.statements(options.deadline, plain)
   const pg = options.dialect === "pg"
   const mysql = options.dialect === "mysql"
   const table = (name: string) => sql.literal(qualified(name, options.schema))

@@ -6,6 +6,7 @@ import { InvalidOption, StorageError } from "../../JobError.js"
 import { JobStorage, Transactional } from "../../JobStorage.js"
 import * as Hints from "../../internal/hints.js"
 import { identity } from "effect/Function"
+import * as Holding from "./holding.js"
 import * as AfterCommit from "./afterCommit.js"
 import { claim } from "./claim.js"
 import { look, promote } from "./promote.js"
@@ -81,6 +82,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         : yield* shared(options.sql)
     // MySQL tells no other process, but workers on this very storage need not wait for their next poll
     const hints = yield* Hints.make
+    const statements = dialect === "sqlite" && options.exclusive !== true ? yield* Holding.make(options.sql) : undefined
     const within = (deadline: Deadline | undefined) =>
       Db.make({
         sql: options.sql,
@@ -89,6 +91,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         storeClock: dialect !== "sqlite" && options.clock !== "effect",
         schema: dialect === "pg" ? options.schema : undefined,
         ownership,
+        statements,
         deadline
       })
     const db = within(options.deadline)
