@@ -410,6 +410,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     )
 
   const enqueuedOf = metrics.enqueued()
+  const idAt = ids.oneByOne()
 
   /**
    * One job, and what is made of the storage's answer. All that is needed from the fiber is read at once, and as little as
@@ -422,7 +423,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
     made: (id: Job.Id<J["name"]>, created: boolean) => A
   ): Effect.Effect<A, EnqueueError> =>
     trace.enqueuing(job.name, ({ currentContext: context, currentDefaultServices: services }) => {
-      const id = options.id ?? ids.at(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
+      const id = options.id ?? idAt(Context.get(services, Clock.Clock).unsafeCurrentTimeMillis())
       const told = ([answer]: ReadonlyArray<Inserted>) => {
         if (answer === undefined) return Effect.dieMessage("the storage answered no item")
         if (answer.answer === "conflict") return Effect.fail(taken())
@@ -633,7 +634,7 @@ export const make: Effect.Effect<Service, never, JobStorage> = Effect.gen(functi
         const context = yield* Effect.context<never>()
         const row = yield* getSchedule(id)
         const triggered: NewJob = {
-          id: yield* ids.one,
+          id: yield* Effect.map(Clock.currentTimeMillis, idAt),
           name: row.job,
           queue: row.queue,
           priority: row.priority,

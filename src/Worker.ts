@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
+import * as Clock from "effect/Clock"
 import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -165,7 +166,7 @@ export const make = <
     }
     yield* schedules.put(storage, declared)
 
-    const id = yield* ids.one
+    const id = yield* Effect.map(Clock.currentTimeMillis, ids.oneByOne())
     const parent = yield* Effect.scope
     const lock = yield* Effect.makeSemaphore(1)
     let paused = false

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Job, JobError, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
 import {
+  Cause,
   Context,
   Deferred,
   Effect,
@@ -9,6 +10,7 @@ import {
   Fiber,
   Layer,
   Logger,
+  LogLevel,
   Metric,
   Option,
   Ref,
@@ -659,6 +661,66 @@ describe("Worker", () => {
       }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
     }).pipe(Effect.provide(services))
   )
+
+  it.scoped("also with debug logs on: a fiber's end does not tell what a handler failed with", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<string>>([])
+      const logger = Logger.make<unknown, void>(({ cause, message }) => {
+        Effect.runSync(Ref.update(told, (all) => [...all, `${String(message)} ${Cause.pretty(cause)}`]))
+      })
+      const Leaky = Job.make("Leaky", { error: Schema.String, retry: { times: 0 } })
+      yield* Effect.gen(function* () {
+        const live = Leaky.toLayer(() => Effect.fail("the secret is 42"))
+        const worker = yield* Worker.make([Leaky]).pipe(Effect.provide(live))
+        yield* JobQueue.enqueue(Leaky)
+        yield* worker.awaitIdle
+        assert.notInclude((yield* Ref.get(told)).join("\n"), "secret")
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)), Logger.withMinimumLogLevel(LogLevel.Debug))
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scopedLive("says since when a job has been running, as people tell the time", () =>
+    Effect.gen(function* () {
+      const live = Send.toLayer(() => Effect.never)
+      const worker = yield* Worker.make([Send], { shutdownTimeout: 0 }).pipe(Effect.provide(live))
+      const before = Date.now()
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      const [running] = yield* Effect.repeat(
+        Effect.delay(
+          Effect.map(worker.status, (status) => status.running),
+          10
+        ),
+        { until: (jobs) => jobs.length > 0 }
+      )
+      assert.closeTo(running?.since ?? 0, before, 5_000)
+    }).pipe(Effect.provide(services))
+  )
+
+  for (const way of ["succeeds", "fails", "dies"]) {
+    it.scoped(`a handler that ${way}, and whose finalizers are cut off by a shutdown, is handed back`, () =>
+      Effect.gen(function* () {
+        const slow = Effect.addFinalizer(() => Effect.sleep("10 seconds"))
+        const live = Send.toLayer(() =>
+          Effect.zipRight(
+            slow,
+            way === "succeeds"
+              ? Effect.succeed("")
+              : way === "fails"
+                ? Effect.fail(new MailboxFull({ temporary: true }))
+                : Effect.die("oh")
+          )
+        )
+        const worker = yield* Worker.make([Send], { shutdownTimeout: 0 }).pipe(Effect.provide(live))
+        const id = yield* JobQueue.enqueue(Send, { to: "ada" })
+        yield* TestClock.adjust("1 second")
+        const stopping = yield* Effect.fork(worker.stop)
+        yield* TestClock.adjust("20 seconds")
+        yield* Fiber.join(stopping)
+        const { attempt, state } = yield* row(id)
+        assert.deepStrictEqual({ attempt, state }, { attempt: 0, state: "pending" })
+      }).pipe(Effect.provide(services))
+    )
+  }
 
   it.scoped("counts what it settles, by job and outcome, and how long attempts take", () =>
     Effect.gen(function* () {

@@ -264,11 +264,10 @@ export const make = <A, S, E, R, Current>({
     // while the fibers that the handler has forked are alive, and before a commit
     const closed = (exit: Exit.Exit<S, E>): Effect.Effect<S, E> => {
       // an interruption that came meanwhile is heeded then
-      if (services.opened)
-        return Effect.zipLeft(
-          Effect.onExit(exit, () => services.close(exit)),
-          interruption
-        )
+      if (services.opened) {
+        const closing = Effect.onExit(exit, () => services.close(exit))
+        return Effect.flatMap(Effect.exit(closing), (over) => Effect.zipRight(interruption, over))
+      }
       services.close(exit)
       return exit
     }

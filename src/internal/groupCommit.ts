@@ -1,7 +1,8 @@
 /**
  * Group commit, for single inserts: those that arrive while others are being written go together in the next write, so
  * that many share one commit, and a lone one waits for nobody. Each still answers only once its own row is durable.
- * At most one group is written at a time, and one job by itself beside it.
+ * One group is written at a time, and beside it who came alone: of those there may be several where one is slow, as
+ * nobody waits for him.
  */
 import * as Effect from "effect/Effect"
 import { liveClock } from "./liveClock.js"

@@ -32,11 +32,18 @@ export const make = (count: number): Effect.Effect<ReadonlyArray<string>> =>
     })
   })
 
-/** One id, of this millisecond. */
-export const at = (now: number): string => `${head(now)}7000-${randomTail()}`
-
-/** One id. */
-export const one: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, at)
+/** Ids one by one, each of the millisecond that it is asked for; those of the same one share how it is written. */
+export const oneByOne = (): ((now: number) => string) => {
+  let millis = Number.NaN
+  let first = ""
+  return (now) => {
+    if (now !== millis) {
+      millis = now
+      first = `${head(now)}7000-`
+    }
+    return first + randomTail()
+  }
+}
 
 export interface SlotId {
   readonly id: string

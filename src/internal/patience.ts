@@ -16,7 +16,7 @@ export const within = <A, E, R, E2>(
   options: {
     readonly stray?: ((answer: A) => Effect.Effect<void>) | undefined
     /** How an interruption is passed on; by default nobody waits for what it does. */
-    readonly interrupt?: ((call: Fiber.Fiber<A, E>) => Effect.Effect<unknown>) | undefined
+    readonly interrupt?: ((call: Fiber.Fiber<unknown>) => Effect.Effect<unknown>) | undefined
   } = {}
 ): Effect.Effect<A, E | E2, R> =>
   Effect.flatMap(Effect.runtime<R>(), (runtime) =>
@@ -31,8 +31,10 @@ export const within = <A, E, R, E2>(
         giveUp()
         resume(Effect.zipRight(Fiber.interruptFork(fiber), late))
       }, millis)
-      const fiber = Runtime.runFork(runtime, call)
-      fiber.addObserver((exit) => {
+      // a fiber that fails says so in the log, with what the driver says of values
+      const fiber = Runtime.runFork(runtime, Effect.exit(call))
+      fiber.addObserver((over) => {
+        const exit = Exit.flatten(over)
         if (waiting) {
           giveUp()
           resume(exit)

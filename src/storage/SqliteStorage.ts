@@ -37,8 +37,8 @@ export interface Options {
   /** Create and upgrade the tables when the layer is built; default true. */
   readonly migrate?: boolean | undefined
   /**
-   * Enqueues that arrive one by one while another is being written share the next write and its commit; each still
-   * returns only when its own job is as durable as if written alone. Default true; false writes each by itself.
+   * Enqueues that are about to be written at one time share a write and its commit; each still returns only when its own
+   * job is as durable as if written alone. Default true; false writes each by itself.
    */
   readonly groupCommit?: boolean | undefined
 }

@@ -7,7 +7,7 @@ import type { StorageError } from "../../JobError.js"
 import type { ClaimedJob, Service } from "../../JobStorage.js"
 import type { Deadlines } from "./deadlines.js"
 import { handBack } from "./handBack.js"
-import type { Held, Holds, Lane } from "./holds.js"
+import type { Holds, Lane } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
 import * as Monotonic from "./monotonic.js"
 import type { Settings } from "./options.js"
@@ -37,6 +37,9 @@ export const make = (
   owner: string
 ): Fetcher => {
   const names = [...handlers.keys()]
+  // a job that is lost with its process has used up an attempt, started or not: one that has no other must not wait here
+  const retried = names.filter((name) => handlers.get(name)?.job.retries !== 0)
+  const patient = retried.length === names.length ? names : retried
   const { signals } = holds
   const told = storage.capabilities.wakeups === "exact"
   let poll = settings.pollInterval
@@ -48,8 +51,6 @@ export const make = (
   let stopped = false
   /** Something is held where nothing was: its lease wants renewing. */
   let fresh = false
-  /** Of what the last claims brought, the one whose lease ends first. */
-  let earliest: Held | undefined
   /** Something was held already, and what runs of it must have its turn to end. */
   let again = false
 
@@ -59,21 +60,20 @@ export const make = (
       return Effect.forEach(asked, (waiter) => Deferred.succeed(waiter, undefined), { discard: true })
     })
 
-  /** So many of the lane, or none where it has no room for more. */
-  const wanted = (lane: Lane, now: number): number => {
-    if (lane.more && lane.claimed > 0) {
-      const lasted = Math.max(1, now - lane.arrivedAt)
-      // no more than tenfold at once: the first few jobs may not be like the others
-      if (lasted < ahead)
-        lane.ahead = Math.min(settings.prefetch, Math.ceil(lane.claimed * Math.min(10, ahead / lasted)))
-      else if (lasted > slow) lane.ahead = Math.floor(lane.ahead / 2)
-    }
-    return holds.room(lane)
+  /**
+   * As many ahead as the lane uses up in a while, at the rate of what it has used up since the last claim. A few do not
+   * show a rate: a claim may follow another at once, when a hint comes.
+   */
+  const reckon = (lane: Lane, now: number) => {
+    if (!lane.more || lane.used === 0 || 2 * lane.used < lane.claimed || patient.length === 0) return
+    const rate = lane.used / Math.max(1, now - lane.arrivedAt)
+    // no more than tenfold at once: the first few jobs may not be like the others
+    lane.ahead = Math.min(settings.prefetch, 10 * lane.claimed, Math.ceil(ahead * rate))
   }
 
-  const accept = (lane: Lane, rows: ReadonlyArray<ClaimedJob>, limit: number, asked: number, now: number) => {
-    lane.more = rows.length === limit
+  const accept = (lane: Lane, rows: ReadonlyArray<ClaimedJob>, asked: number, now: number) => {
     lane.claimed = rows.length
+    lane.used = 0
     lane.arrivedAt = now
     if (rows.length > 0 && holds.byId.size === 0) fresh = true
     for (const row of rows) {
@@ -81,7 +81,8 @@ export const make = (
       if (handler === undefined) continue
       again ||= holds.byId.get(row.id) !== undefined
       const entry = holds.accept(lane, row, handler, asked + settings.lease)
-      earliest ??= entry
+      // all of them end at one time
+      if (row === rows[0]) deadlines.watch(entry)
     }
     return rows.length
   }
@@ -89,7 +90,11 @@ export const make = (
   const claim = (lane: Lane, clock: Clock.Clock): Effect.Effect<number, StorageError> =>
     Effect.suspend(() => {
       const asked = Monotonic.unsafeNow(clock)
-      const limit = wanted(lane, asked)
+      reckon(lane, asked)
+      // what must not wait here is claimed for slots that are free, and nothing else together with it
+      const free = patient === names ? 0 : holds.free(lane) - lane.buffer.length
+      const claimed = free > 0 ? names : patient
+      const limit = free > 0 ? free : patient.length === 0 ? 0 : holds.room(lane)
       if (limit <= 0) {
         // not asked, so there may be more: the runner looks again when a slot is free
         lane.more = true
@@ -97,11 +102,15 @@ export const make = (
       }
       const { exceptQueues, queues } = lane
       return Effect.flatMap(
-        storage.claim({ names, queues, exceptQueues, limit, owner, lease: settings.lease }),
-        (rows) =>
-          stopped
-            ? Effect.as(handBack(storage, rows), 0)
-            : Effect.succeed(accept(lane, rows, limit, asked, Monotonic.unsafeNow(clock)))
+        storage.claim({ names: claimed, queues, exceptQueues, limit, owner, lease: settings.lease }),
+        (rows) => {
+          if (stopped) return Effect.as(handBack(storage, rows), 0)
+          const short = rows.length < limit
+          lane.more = !short || claimed !== names
+          // after a lull the next jobs may be others
+          if (rows.length === 0 || (short && claimed !== names)) lane.ahead = 0
+          return Effect.succeed(accept(lane, rows, asked, Monotonic.unsafeNow(clock)))
+        }
       )
     })
 
@@ -147,8 +156,6 @@ export const make = (
       if (again) signals.work.raise()
       else runner.begin(clock)
       again = false
-      if (earliest !== undefined) deadlines.watch(earliest)
-      earliest = undefined
       if (!fresh) return
       fresh = false
       signals.renew.raise()

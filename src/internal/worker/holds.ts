@@ -45,9 +45,10 @@ export interface Lane {
   ahead: number
   /** The last claim brought all that was asked for. */
   more: boolean
-  /** Of the last claim: how many jobs it brought, and when. */
+  /** Of the last claim: how many jobs it brought, and when; and how many have ended since. */
   claimed: number
   arrivedAt: number
+  used: number
 }
 
 /** What the loops of one worker share. */
@@ -56,6 +57,8 @@ export interface Holds {
   readonly byId: Omit<ById<Held>, "set" | "delete">
   /** Jobs running now. */
   readonly running: () => number
+  /** Slots of the lane in which nothing runs. */
+  readonly free: (lane: Lane) => number
   /** How many jobs the lane can take: its free slots and its share ahead of them. */
   readonly room: (lane: Lane) => number
   /** Attempts whose outcome is recorded. */
@@ -98,7 +101,8 @@ const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): Re
     ahead: 0,
     more: true,
     claimed: 0,
-    arrivedAt: 0
+    arrivedAt: 0,
+    used: 0
   })
   return [lane(concurrency), ...Array.from(queues, ([queue, limit]) => lane(limit, queue))]
 }
@@ -114,6 +118,8 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     empty: Signal.make()
   }
   let running = 0
+
+  const free = (lane: Lane): number => Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running))
 
   const release = (entry: Held) => {
     if (byId.get(entry.row.id) !== entry) return
@@ -131,10 +137,8 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     lanes: makeLanes(settings.concurrency, settings.queues),
     byId,
     running: () => running,
-    room: (lane) =>
-      Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running)) +
-      lane.ahead -
-      lane.buffer.length,
+    free,
+    room: (lane) => free(lane) + lane.ahead - lane.buffer.length,
     recorded: 0,
     paused,
     outcomes: [],
@@ -158,6 +162,7 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     ended: (entry, outcome) => {
       running--
       entry.lane.running--
+      entry.lane.used++
       // an ended fiber is large, and the entry lives on until its outcome is recorded
       entry.fiber = undefined
       signals.work.raise()

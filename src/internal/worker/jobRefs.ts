@@ -7,12 +7,19 @@ import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import type { ClaimedJob } from "../../JobStorage.js"
 
 export const make = (worker: FiberRefs.FiberRefs) => {
   // what a fork changes is changed for all jobs at once; what is as it was at first need not be said
   const none = FiberRefs.empty()
-  const locals = [...FiberRefs.forkAs(worker, FiberId.none).locals].filter(
+  // what a handler fails with may quote a payload: the fiber's end is not the place to log it
+  const quiet = FiberRefs.updateAs(worker, {
+    fiberId: FiberId.none,
+    fiberRef: FiberRef.unhandledErrorLogLevel,
+    value: Option.none()
+  })
+  const locals = [...FiberRefs.forkAs(quiet, FiberId.none).locals].filter(
     ([ref, [[, value]]]) => value !== FiberRefs.getOrDefault(none, ref)
   )
   const inherited = FiberRefs.getOrDefault(worker, FiberRef.currentLogAnnotations)

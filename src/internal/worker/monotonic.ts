@@ -9,6 +9,8 @@ import { liveClock } from "../liveClock.js"
 
 /** Each job asks once: the runtime's own clock is read without the large integers that Effect's interface is made of. */
 export const unsafeNow = (clock: Clock.Clock): number =>
-  clock === liveClock ? performance.now() : Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
+  clock === liveClock
+    ? performance.timeOrigin + performance.now()
+    : Number(clock.unsafeCurrentTimeNanos() / 1_000n) / 1_000
 
 export const now: Effect.Effect<number> = Effect.map(Effect.clock, unsafeNow)

@@ -52,7 +52,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
           )
           continue
         }
-        holds.recorded++
+        if (outcome.to !== "release") holds.recorded++
         if (outcome.to === "fail") yield* tellFailed(failedForGood, entry, outcome.failure)
         if (outcome.to === "retry") {
           // what it says is worked out only where somebody listens: failures may be many

@@ -34,7 +34,7 @@ const within = <A, R>(
   millis: number,
   call: Effect.Effect<A, SqlError, R>,
   breakOff: Effect.Effect<void>,
-  interrupt?: (call: Fiber.Fiber<A, SqlError>) => Effect.Effect<unknown>
+  interrupt?: (call: Fiber.Fiber<unknown>) => Effect.Effect<unknown>
 ): Effect.Effect<A, SqlError, R> =>
   Patience.within(
     call,

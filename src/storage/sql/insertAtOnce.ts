@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type * as Scheduler from "effect/Scheduler"
+import * as Scheduler from "effect/Scheduler"
 import type { NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import { turn } from "../../internal/eventLoop.js"
@@ -35,6 +35,10 @@ interface Member {
 }
 
 const largest = 1_000
+/** For so many milliseconds commits follow each other without a turn for the event loop. */
+const slice = 10
+/** After a pause of so many milliseconds the event loop has had its turn by itself. */
+const pause = 1
 
 /** No transaction of the caller, tracer or transformer has a say in it. */
 const isPlain = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
@@ -45,6 +49,9 @@ const isPlain = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
 export const make = ({ groupCommit, insert, tell, writeAll, writesOf }: Options): Service["insert"] => {
   const waiting: Array<Member> = []
   let turning = false
+  /** When commits began to follow each other, and when the last was over. */
+  let since = 0
+  let ended = 0
 
   const write = (writes: ReadonlyArray<Write>): Outcome => {
     const outcome = writeAll(writes)
@@ -52,24 +59,36 @@ export const make = ({ groupCommit, insert, tell, writeAll, writesOf }: Options)
     return outcome
   }
 
+  const soon = () => Scheduler.defaultScheduler.scheduleTask(takeTurns, 0)
+
   /** Until nobody waits: those who are answered join again before its next turn. */
-  const takeTurns = (scheduler: Scheduler.Scheduler): void => {
+  const takeTurns = (): void => {
     const members = waiting.splice(0, largest)
     turning = members.length > 0
     if (!turning) return
     const outcome = write(members.map((member) => member.write))
     for (const { reply } of members) reply(outcome)
-    scheduler.scheduleTask(() => takeTurns(scheduler), 0)
+    ended = performance.now()
+    if (ended - since < slice) soon()
+    else {
+      // sockets and timers have their turn too: each commit blocks them
+      setImmediate(() => {
+        since = performance.now()
+        soon()
+      })
+    }
   }
 
-  /** With all who are about to write; it takes no longer than a turn, so who is interrupted meanwhile is written too. */
-  const join = (one: Write, scheduler: Scheduler.Scheduler): Effect.Effect<Outcome> =>
+  /** With all who are about to write. It waits for a turn, no longer, so who is interrupted meanwhile is written too. */
+  const join = (one: Write): Effect.Effect<Outcome> =>
     Effect.uninterruptible(
       Effect.async((resume) => {
         waiting.push({ write: one, reply: (outcome) => resume(Effect.succeed(outcome)) })
         if (turning) return
         turning = true
-        scheduler.scheduleTask(() => takeTurns(scheduler), 0)
+        const now = performance.now()
+        if (now - ended > pause) since = now
+        soon()
       })
     )
 
@@ -84,7 +103,7 @@ export const make = ({ groupCommit, insert, tell, writeAll, writesOf }: Options)
       const now = Context.get(fiber.currentDefaultServices, Clock.Clock).unsafeCurrentTimeMillis()
       const outcome =
         single && keyless && groupCommit
-          ? join(writeOf(job, now), fiber.currentScheduler)
+          ? join(writeOf(job, now))
           : Effect.sync(() => write(single ? [writeOf(job, now)] : writesOf(jobs, now)))
       return Effect.flatMap(outcome, (found): ReturnType<Service["insert"]> => {
         if (found === "written")

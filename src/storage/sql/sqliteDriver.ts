@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { liveClock } from "../../internal/liveClock.js"
 import { isContention } from "./isTransient.js"
 
 /** `locked` by another process, and the process waited for it; `refused` for whatever else. */
@@ -40,7 +39,12 @@ const keeping = <Row>(compile: Compile<Row>): Compile<Row> => {
   const kept = new Map<string, Statement<Row>>()
   return (text) => {
     const known = kept.get(text)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      // the last in use goes last
+      kept.delete(text)
+      kept.set(text, known)
+      return known
+    }
     const made = compile(text)
     const [oldest] = kept.size < most ? [] : kept.keys()
     if (oldest !== undefined) kept.delete(oldest)
@@ -67,10 +71,10 @@ const lock = (): Lock => {
   return {
     meets: (cause) => {
       const met = isContention(cause)
-      if (met) until = liveClock.unsafeCurrentTimeMillis() + memory
+      if (met) until = performance.now() + memory
       return met
     },
-    isMet: () => liveClock.unsafeCurrentTimeMillis() < until
+    isMet: () => performance.now() < until
   }
 }
 

@@ -1,0 +1,106 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Job, JobQueue, JobStorage, Worker } from "dbjobq"
+import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
+import { type Duration, Effect, Fiber, Layer, Ref, TestClock } from "effect"
+
+const Charge = Job.make("Charge", { retry: { times: 0 } })
+const Resize = Job.make("Resize")
+
+const services = JobQueue.layer.pipe(Layer.provideMerge(MemoryStorage.layer))
+
+const taking = (duration: Duration.DurationInput) => ({
+  charge: Charge.toLayer(() => Effect.sleep(duration)),
+  resize: Resize.toLayer(() => Effect.sleep(duration))
+})
+
+/** The rows that a worker holds, by the name of their job. */
+const held = Effect.gen(function* () {
+  const { jobs } = yield* JobQueue.list({ states: ["running"], limit: 200 })
+  const of = (name: string) => jobs.filter((job) => job.name === name).length
+  return { charge: of("Charge"), resize: of("Resize") }
+})
+
+describe("claiming ahead", () => {
+  it.scoped("a job without retries is claimed for a free slot only: lost with its worker it would end as failed", () =>
+    Effect.gen(function* () {
+      yield* JobQueue.enqueueAll(Charge, Array.from({ length: 100 }))
+      const { charge } = taking("20 millis")
+      const worker = yield* Worker.make([Charge], { concurrency: 5 }).pipe(Effect.provide(charge))
+      for (let n = 0; n < 10; n++) {
+        yield* TestClock.adjust("20 millis")
+        assert.isAtMost((yield* held).charge, 5)
+      }
+      yield* TestClock.adjust("1 second")
+      yield* worker.awaitIdle
+      assert.deepStrictEqual(yield* JobQueue.counts, [{ queue: "default", state: "completed", count: 100 }])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("beside others that are claimed ahead, too, and all of both are run", () =>
+    Effect.gen(function* () {
+      const { charge, resize } = taking("10 millis")
+      const most = yield* Ref.make({ charge: 0, resize: 0 })
+      for (let n = 0; n < 20; n++) {
+        yield* JobQueue.enqueueAll(Charge, Array.from({ length: 5 }))
+        yield* JobQueue.enqueueAll(Resize, Array.from({ length: 5 }))
+      }
+      const worker = yield* Worker.make([Charge, Resize], { concurrency: 5 }).pipe(
+        Effect.provide(Layer.merge(charge, resize))
+      )
+      for (let n = 0; n < 100; n++) {
+        const now = yield* held
+        yield* Ref.update(most, (before) => ({
+          charge: Math.max(before.charge, now.charge),
+          resize: Math.max(before.resize, now.resize)
+        }))
+        yield* TestClock.adjust("10 millis")
+      }
+      yield* worker.awaitIdle
+      const { charge: charges, resize: resizes } = yield* Ref.get(most)
+      assert.isAtMost(charges, 5)
+      assert.isAbove(resizes, 5)
+      assert.deepStrictEqual(yield* JobQueue.counts, [{ queue: "default", state: "completed", count: 200 }])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("hints that come thick and fast make a worker claim no more than it uses up", () =>
+    Effect.gen(function* () {
+      const { resize } = taking("20 millis")
+      yield* Worker.make([Resize], { concurrency: 5, shutdownTimeout: 0 }).pipe(Effect.provide(resize))
+      for (let n = 0; n < 150; n++) {
+        yield* JobQueue.enqueueAll(Resize, Array.from({ length: 10 }))
+        yield* TestClock.adjust("1 millis")
+      }
+      // 250 jobs a second: a quarter of a second's worth, and those that run
+      const { running } = Object.fromEntries((yield* JobQueue.counts).map(({ count, state }) => [state, count]))
+      assert.isAtMost(running ?? 0, 100)
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("the storage is told of releases, and the worker does not count them as attempts", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      const released = yield* Ref.make(0)
+      const counting = JobStorage.JobStorage.of({
+        ...storage,
+        settle: (outcomes) =>
+          Effect.zipRight(
+            Ref.update(released, (n) => n + outcomes.filter(({ to }) => to === "release").length),
+            storage.settle(outcomes)
+          )
+      })
+      yield* JobQueue.enqueueAll(Resize, Array.from({ length: 20 }))
+      const { resize } = taking("1 minute")
+      const worker = yield* Worker.make([Resize], { concurrency: 5, shutdownTimeout: 0 }).pipe(
+        Effect.provide(resize),
+        Effect.provideService(JobStorage.JobStorage, counting)
+      )
+      yield* TestClock.adjust("1 second")
+      const stopping = yield* Effect.fork(worker.stop)
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(stopping)
+      assert.isAbove(yield* Ref.get(released), 0)
+      assert.strictEqual((yield* worker.status).settled, 0)
+    }).pipe(Effect.provide(services))
+  )
+})
