@@ -24,7 +24,11 @@ export interface WorkerOptions {
    * of, and for changes it is told of, in any case. Default 60 seconds.
    */
   readonly schedulePollInterval?: Duration.DurationInput | undefined
-  /** Jobs claimed ahead of free slots, at most, while they are short; their leases are renewed too. Default 2,000. */
+  /**
+   * Jobs claimed ahead of free slots, at most, while they are short: a quarter of a second's worth. Their leases are renewed
+   * too. A job that is lost with its worker has used up an attempt, started or not, so those that are defined without
+   * retries are never claimed ahead. Default 2,000.
+   */
   readonly prefetch?: number | undefined
   /** A job whose process vanished this often in one generation ends as failed. Default 3. */
   readonly crashLimit?: number | undefined
