@@ -37,9 +37,9 @@ export const make = (
   owner: string
 ): Fetcher => {
   const names = [...handlers.keys()]
-  // a job that is lost with its process has used up an attempt, started or not: one that has no other must not wait here
-  const retried = names.filter((name) => handlers.get(name)?.job.retries !== 0)
-  const patient = retried.length === names.length ? names : retried
+  // A job that is lost with its process has used up an attempt, started or not: one that has no other must not wait here.
+  // To claim others ahead of it would let it wait for as long as there are any.
+  const claimsAhead = [...handlers.values()].every(({ job }) => job.retries > 0)
   const { signals } = holds
   const told = storage.capabilities.wakeups === "exact"
   let poll = settings.pollInterval
@@ -65,7 +65,7 @@ export const make = (
    * show a rate: a claim may follow another at once, when a hint comes.
    */
   const reckon = (lane: Lane, now: number) => {
-    if (!lane.more || lane.used === 0 || 2 * lane.used < lane.claimed || patient.length === 0) return
+    if (!claimsAhead || !lane.more || lane.used === 0 || 2 * lane.used < lane.claimed) return
     const rate = lane.used / Math.max(1, now - lane.arrivedAt)
     // no more than tenfold at once: the first few jobs may not be like the others
     lane.ahead = Math.min(settings.prefetch, 10 * lane.claimed, Math.ceil(ahead * rate))
@@ -91,10 +91,7 @@ export const make = (
     Effect.suspend(() => {
       const asked = Monotonic.unsafeNow(clock)
       reckon(lane, asked)
-      // what must not wait here is claimed for slots that are free, and nothing else together with it
-      const free = patient === names ? 0 : holds.free(lane) - lane.buffer.length
-      const claimed = free > 0 ? names : patient
-      const limit = free > 0 ? free : patient.length === 0 ? 0 : holds.room(lane)
+      const limit = holds.room(lane)
       if (limit <= 0) {
         // not asked, so there may be more: the runner looks again when a slot is free
         lane.more = true
@@ -102,13 +99,12 @@ export const make = (
       }
       const { exceptQueues, queues } = lane
       return Effect.flatMap(
-        storage.claim({ names: claimed, queues, exceptQueues, limit, owner, lease: settings.lease }),
+        storage.claim({ names, queues, exceptQueues, limit, owner, lease: settings.lease }),
         (rows) => {
           if (stopped) return Effect.as(handBack(storage, rows), 0)
-          const short = rows.length < limit
-          lane.more = !short || claimed !== names
+          lane.more = rows.length === limit
           // after a lull the next jobs may be others
-          if (rows.length === 0 || (short && claimed !== names)) lane.ahead = 0
+          if (rows.length === 0) lane.ahead = 0
           return Effect.succeed(accept(lane, rows, asked, Monotonic.unsafeNow(clock)))
         }
       )

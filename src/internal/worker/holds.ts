@@ -57,8 +57,6 @@ export interface Holds {
   readonly byId: Omit<ById<Held>, "set" | "delete">
   /** Jobs running now. */
   readonly running: () => number
-  /** Slots of the lane in which nothing runs. */
-  readonly free: (lane: Lane) => number
   /** How many jobs the lane can take: its free slots and its share ahead of them. */
   readonly room: (lane: Lane) => number
   /** Attempts whose outcome is recorded. */
@@ -119,8 +117,6 @@ export const make = (settings: Settings, paused: boolean): Holds => {
   }
   let running = 0
 
-  const free = (lane: Lane): number => Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running))
-
   const release = (entry: Held) => {
     if (byId.get(entry.row.id) !== entry) return
     byId.delete(entry.row.id)
@@ -137,8 +133,10 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     lanes: makeLanes(settings.concurrency, settings.queues),
     byId,
     running: () => running,
-    free,
-    room: (lane) => free(lane) + lane.ahead - lane.buffer.length,
+    room: (lane) =>
+      Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running)) +
+      lane.ahead -
+      lane.buffer.length,
     recorded: 0,
     paused,
     outcomes: [],

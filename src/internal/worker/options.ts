@@ -26,8 +26,8 @@ export interface WorkerOptions {
   readonly schedulePollInterval?: Duration.DurationInput | undefined
   /**
    * Jobs claimed ahead of free slots, at most, while they are short: a quarter of a second's worth. Their leases are renewed
-   * too. A job that is lost with its worker has used up an attempt, started or not, so those that are defined without
-   * retries are never claimed ahead. Default 2,000.
+   * too. A job that is lost with its worker has used up an attempt, started or not, so a worker of a job that is defined
+   * without retries claims nothing ahead. Default 2,000.
    */
   readonly prefetch?: number | undefined
   /** A job whose process vanished this often in one generation ends as failed. Default 3. */
