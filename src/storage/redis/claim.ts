@@ -14,7 +14,8 @@ const script = Script.make(
   "goesOn",
   Script.jobs,
   `
-local limit, owner, leaseUntil = tonumber(ARGV[2]), ARGV[3], now + ARGV[4]
+-- as text, for Redis would print each number anew
+local limit, owner, leaseUntil = tonumber(ARGV[2]), ARGV[3], string.format('%.0f', now + ARGV[4])
 
 local at = 5
 local function readList()
@@ -96,8 +97,8 @@ local function take(source)
   -- a job whose hash is gone must not stop the others
   if v[1] ~= 'pending' then return nil, nil end
   local attempt, token = (v[5] or 0) + 1, (v[7] or 0) + 1
-  redis.call('HSET', key, 'state', 'running', 'attempt', attempt, 'token', token, 'owner', owner,
-    'leaseUntil', leaseUntil, 'startedAt', now)
+  redis.call('HSET', key, 'state', 'running', 'attempt', v[5] and attempt or '1', 'token', v[7] and token or '1',
+    'owner', owner, 'leaseUntil', leaseUntil, 'startedAt', nowText)
   if token > 1 then redis.call('HDEL', key, 'progress', 'progressMessage') end
   return id, { id, source.name, source.queue, v[2], v[3], v[4], attempt, v[6], token, v[8], v[9], v[10], v[11] }
 end

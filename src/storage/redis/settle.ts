@@ -28,7 +28,7 @@ local function settle(id, job, to, delay, body)
   end
   state = state or 'pending'
   local set = { 'state', state }
-  if finished[state] then push(set, 'finishedAt', now) end
+  if finished[state] then push(set, 'finishedAt', nowText) end
   if runAt ~= job.runAt then push(set, 'runAt', runAt) end
   if to == 'snooze' or to == 'release' then push(set, 'attempt', math.max(0, job.attempt - 1)) end
   if to == 'retry' or to == 'fail' then push(set, 'failure', body) end
@@ -40,7 +40,7 @@ local function settle(id, job, to, delay, body)
   leave(id, job)
   if finished[state] then freeUniqueKey(job) end
   job.state, job.runAt = state, runAt
-  enter(id, job, finished[state] and now)
+  enter(id, job, finished[state] and nowText)
 end
 
 local answers = {}
