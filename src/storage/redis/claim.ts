@@ -42,7 +42,8 @@ for _, name in ipairs(names) do
     local key = pendingKey(queue, name)
     if not seen[key] and not isShut(queue) then
       seen[key] = true
-      sources[#sources + 1] = { key = key, name = name, queue = queue, taken = 0, read = 0, items = {}, at = 1 }
+      sources[#sources + 1] = { key = key, name = name, queue = queue, taken = 0, started = 0, read = 0,
+        items = {}, at = 1 }
     end
   end
 end
@@ -103,22 +104,24 @@ local function take(source)
   return id, { id, source.name, source.queue, v[2], v[3], v[4], attempt, v[6], token, v[8], v[9], v[10], v[11] }
 end
 
-local rows = {}
+local rows, running = {}, {}
 while #rows < limit and #heads > 0 do
   local source = table.remove(heads)
   local id, row = take(source)
   source.taken = source.taken + 1
-  tally('pending', source.queue, -1)
   if row then
     rows[#rows + 1] = row
-    tally('running', source.queue, 1)
-    place(base .. 'running', id, leaseUntil)
+    source.started = source.started + 1
+    push(running, leaseUntil, id)
   end
   if advance(source) then line(source) end
 end
 
+send('ZADD', base .. 'running', running, 1000)
 for _, source in ipairs(sources) do
   if source.taken > 0 then
+    tally('pending', source.queue, -source.taken)
+    tally('running', source.queue, source.started)
     redis.call('ZREMRANGEBYRANK', source.key, 0, source.taken - 1)
     forgetIfEmpty(source.key, source)
   end
