@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { Redis } from "ioredis"
 import { freePort } from "./servers.js"
+import { missing } from "./missing.js"
 
 const named = process.env.DBJOBQ_TEST_REDIS_URL
 const shared = named ?? "redis://127.0.0.1:6379"
@@ -37,13 +38,12 @@ const hasBinary = (): boolean => {
 
 /** Whether tests can start servers of their own. */
 export const canStart = hasBinary()
-if (!canStart && process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error("no redis-server to be started")
+if (!canStart) missing("no redis-server to be started")
 
 /** The url of the server that tests share; undefined when there is none. */
 export const redis = async (): Promise<string | undefined> => {
   if (await answers(shared)) return shared
-  if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error("no Redis answers")
-  return undefined
+  return missing(`no Redis at ${new URL(shared).host}`)
 }
 
 export const randomPrefix = (): string => `dbjobq-test-${randomBytes(6).toString("hex")}`

@@ -12,6 +12,7 @@ import * as MysqlClient from "@effect/sql-mysql2/MysqlClient"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { missing } from "./missing.js"
 
 export interface Server {
   readonly url: string
@@ -78,12 +79,10 @@ export const postgres = async (): Promise<Server | undefined> => {
     try {
       return await startEmbedded()
     } catch (cause) {
-      if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error("no PostgreSQL can be started", { cause })
-      return undefined
+      return missing("no PostgreSQL at 127.0.0.1:5432, and none can be started", cause)
     }
   }
-  if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error("DBJOBQ_TEST_PG_URL does not answer")
-  return undefined
+  return missing("no PostgreSQL at DBJOBQ_TEST_PG_URL")
 }
 
 export const randomSchema = (): string => `dbjobq_test_${randomBytes(6).toString("hex")}`
@@ -119,8 +118,7 @@ export const mysql = async (): Promise<Mysql | undefined> => {
     () => false
   )
   if (!answers) {
-    if (process.env.DBJOBQ_TEST_REQUIRE === "all") throw new Error(`no MySQL answers at ${new URL(url).host}`)
-    return undefined
+    return missing(`no MySQL or MariaDB at ${new URL(url).host}`)
   }
   const databases: Array<string> = []
   return {
