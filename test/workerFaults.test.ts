@@ -3,12 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { Job, JobError, JobQueue, JobStorage, Worker } from "dbjobq"
 import * as MemoryStorage from "dbjobq/storage/MemoryStorage"
 import {
+  Cause,
   Deferred,
   Effect,
   Exit,
   Fiber,
   Layer,
   Logger,
+  LogLevel,
   Option,
   Ref,
   Schedule,
@@ -301,6 +303,35 @@ describe("a storage that does not answer", () => {
       assert.isFalse((yield* worker.status).health.listener?.ok)
       yield* TestClock.adjust("1 minute")
       assert.isTrue((yield* worker.status).health.listener?.ok)
+    }).pipe(Effect.provide(services))
+  )
+})
+
+describe("a storage that fails", () => {
+  it.scoped("is told of once, also with debug logs on: the fiber of the call does not log what the driver said", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<string>>([])
+      const logger = Logger.make<unknown, void>(({ cause, message }) => {
+        Effect.runSync(Ref.update(told, (all) => [...all, `${String(message)} ${Cause.pretty(cause)}`]))
+      })
+      const cause = new Error("Duplicate entry 'secret'")
+      const broken = new JobError.StorageError({
+        operation: "claim",
+        message: "claim: refused",
+        isTransient: false,
+        cause
+      })
+      yield* Effect.gen(function* () {
+        yield* Worker.make([Send]).pipe(
+          Effect.provide(Send.toLayer(({ to }) => Effect.succeed(to))),
+          altered(() => ({ claim: () => broken }))
+        )
+        yield* TestClock.adjust("1 second")
+        const lines = yield* Ref.get(told)
+        assert.lengthOf(lines, 1, lines.join("\n"))
+        assert.include(lines[0], "claim: refused")
+        assert.notInclude(lines[0], "secret")
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)), Logger.withMinimumLogLevel(LogLevel.Debug))
     }).pipe(Effect.provide(services))
   )
 })

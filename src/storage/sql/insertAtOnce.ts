@@ -2,19 +2,15 @@
  * The shortest way for jobs into a SQLite file, past fibers, statements and connections: where nothing is in the
  * way they are written at once. Where anything is, nothing is written, and they go the long way, which knows all answers.
  */
-import * as Statement from "@effect/sql/Statement"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Scheduler from "effect/Scheduler"
 import type { NewJob, Service } from "../../JobStorage.js"
 import { refusal } from "../../internal/newJob.js"
 import { turn } from "../../internal/eventLoop.js"
-import * as trace from "../../internal/trace.js"
 import { writeOf } from "./insert.js"
-import { inAny } from "./ownership.js"
+import { isPlain } from "./plain.js"
 import type { Outcome, Write, WriteAll } from "./sqliteDriver.js"
 
 interface Options {
@@ -39,12 +35,6 @@ const largest = 1_000
 const slice = 10
 /** After a pause of so many milliseconds the event loop has had its turn by itself. */
 const pause = 1
-
-/** No transaction of the caller, tracer or transformer has a say in it. */
-const isPlain = (fiber: Fiber.RuntimeFiber<unknown, unknown>): boolean =>
-  !inAny(fiber.currentContext) &&
-  !trace.isInstalled(fiber.currentTracer) &&
-  Option.isNone(fiber.getFiberRef(Statement.currentTransformer))
 
 export const make = ({ groupCommit, insert, tell, writeAll, writesOf }: Options): Service["insert"] => {
   const waiting: Array<Member> = []

@@ -1,12 +1,9 @@
 /** Calls of the storage's own functions in PostgreSQL: what a job waits for, so by the shortest way. */
 import type { SqlError } from "@effect/sql/SqlError"
-import * as Statement from "@effect/sql/Statement"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as trace from "../../internal/trace.js"
 import type { Db } from "./db.js"
 import { qualified } from "./db.js"
-import { inAny } from "./ownership.js"
+import { isPlain } from "./plain.js"
 
 /** Those of the items that an answer names; NULL stands for all. */
 export const named = <Item extends { readonly id: string }>(
@@ -31,11 +28,8 @@ export const make = (
   const text = `SELECT * FROM ${qualified(name, schema)}(${places}) AS answer`
   return <A extends object>(values: ReadonlyArray<unknown>) =>
     Effect.withFiberRuntime<ReadonlyArray<A>, SqlError>((fiber) =>
-      single === undefined ||
-      inAny(fiber.currentContext) ||
-      trace.isInstalled(fiber.currentTracer) ||
-      Option.isSome(fiber.getFiberRef(Statement.currentTransformer))
-        ? sql.unsafe<A>(text, [...values])
-        : single.execute(text, values, undefined)
+      single !== undefined && isPlain(fiber)
+        ? single.execute(text, values, undefined)
+        : sql.unsafe<A>(text, [...values])
     )
 }

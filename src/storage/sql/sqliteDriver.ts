@@ -29,7 +29,7 @@ export interface Driver {
   readonly writeAll: WriteAll
 }
 
-/** Statements that are kept compiled: all of the storage's, and some of the application's. */
+/** So many statements are kept compiled, those that were used last. */
 const most = 200
 
 type Statement<Row> = Database.Statement<Array<unknown>, Row>
