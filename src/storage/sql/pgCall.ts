@@ -5,6 +5,9 @@ import type { Db } from "./db.js"
 import { qualified } from "./db.js"
 import { isPlain } from "./plain.js"
 
+/** An array of printable texts, whose elements are quoted as JSON quotes them. */
+export const textArray = (texts: ReadonlyArray<string>): string => `{${JSON.stringify(texts).slice(1, -1)}}`
+
 /** Those of the items that an answer names; NULL stands for all. */
 export const named = <Item extends { readonly id: string }>(
   answer: string | null | undefined,

@@ -25,14 +25,17 @@ const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SE
 const claim = (schema: string | undefined): string => {
   const jobs = qualified("dbjobq_jobs", schema)
   const inOrder = (table: string) => `${table}.priority DESC, ${table}.run_at, ${table}.id`
-  const ready = `SELECT j.id, j.priority, j.run_at FROM ${jobs} AS j
+  const ready = (columns: string) => `SELECT ${columns} FROM ${jobs} AS j
           WHERE j.state = 'pending' AND j.queue = p.queue AND j.name = p.name ORDER BY ${inOrder("j")}`
-  const take = (ids: string) => `RETURN QUERY UPDATE ${jobs} AS c SET
+  // What is locked stays where it is, so it is found again by its place and not by its key. That is a statement of its
+  // own, which sees what was committed up to the lock.
+  const take = (places: string) => `picked := ARRAY(
+      ${places}
+    );
+    RETURN QUERY UPDATE ${jobs} AS c SET
       state = 'running', attempt = c.attempt + 1, token = c.token + 1, owner = $6, lease_until = present + $7,
       started_at = present, progress = NULL, progress_message = NULL
-    WHERE c.id = ANY(ARRAY(
-      ${ids}
-    ))
+    WHERE c.ctid = ANY(picked)
     RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
       c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;`
   return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_claim", schema)}(
@@ -49,6 +52,7 @@ ${present("$1")}
   reach integer[];
   best text[];
   ended integer[];
+  picked tid[];
   got integer;
 BEGIN
   WITH RECURSIVE waiting (queue, name) AS (
@@ -70,7 +74,7 @@ BEGIN
         SELECT r.id, p.number, r.nth = p.reach AND p.reach < $5 AS ends, row_number() OVER (ORDER BY ${inOrder("r")}) AS place
         FROM unnest(in_queue, of_name, reach) WITH ORDINALITY AS p (queue, name, reach, number) CROSS JOIN LATERAL (
           SELECT l.id, l.priority, l.run_at, row_number() OVER () AS nth FROM (
-            ${ready} LIMIT p.reach
+            ${ready("j.id, j.priority, j.run_at")} LIMIT p.reach
           ) AS l
         ) AS r
       ) AS m;
@@ -80,14 +84,14 @@ BEGIN
       END LOOP;
     END LOOP;
     -- the state in a way that no index is for: these are few, and known by their key
-    ${take(`SELECT j.id FROM ${jobs} AS j WHERE j.id = ANY(best) AND coalesce(j.state, '') = 'pending' FOR UPDATE OF j SKIP LOCKED`)}
+    ${take(`SELECT j.ctid FROM ${jobs} AS j WHERE j.id = ANY(best) AND coalesce(j.state, '') = 'pending' FOR UPDATE OF j SKIP LOCKED`)}
     GET DIAGNOSTICS got = ROW_COUNT;
     IF got >= coalesce(cardinality(best), 0) THEN RETURN; END IF;
     max_rows := $5 - got;
   END IF;
   IF orders > 0 THEN
-    ${take(`SELECT o.id FROM unnest(in_queue, of_name) AS p (queue, name) CROSS JOIN LATERAL (
-        ${ready} LIMIT max_rows FOR UPDATE OF j SKIP LOCKED
+    ${take(`SELECT o.ctid FROM unnest(in_queue, of_name) AS p (queue, name) CROSS JOIN LATERAL (
+        ${ready("j.ctid")} LIMIT max_rows FOR UPDATE OF j SKIP LOCKED
       ) AS o LIMIT max_rows`)}
   END IF;
 END
@@ -96,13 +100,15 @@ $dbjobq$`
 
 /**
  * Records outcomes of jobs that are named by their ids, each once; each value is given once for all, or in an object by
- * id. Tells the channel, if any, that jobs come back. Answers NULL when all were held, else the ids of those that were.
+ * id. Tells the channel, if any, that jobs come back. Answers NULL when all were held, else the ids of those that were;
+ * of jobs that complete, which are the many, it names none then, as their rows tell.
  * There is no join: with statistics from a quieter hour the planner expects a row or none, and compares each with each.
  */
 const settle = (schema: string | undefined): string => {
+  const jobs = qualified("dbjobq_jobs", schema)
   const update = (of: (value: "held" | "kind" | "delay" | "body") => string) => `WITH ended AS (
-      UPDATE ${qualified("dbjobq_jobs", schema)} SET ${settlement(of, "present")}
-      WHERE id = ANY(ARRAY(SELECT json_array_elements_text($3))) AND token = ${of("held")} AND owner IS NOT NULL
+      UPDATE ${jobs} SET ${settlement(of, "present")}
+      WHERE id = ANY($3) AND token = ${of("held")} AND owner IS NOT NULL
       RETURNING id
     )
     SELECT array_agg(id) INTO settled FROM ended`
@@ -114,20 +120,27 @@ const settle = (schema: string | undefined): string => {
     body: "coalesce($11 ->> id, $10)"
   }
   return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_settle", schema)}(
-  channel text, at bigint, ids json, held bigint, helds jsonb, kind text, kinds jsonb, delay bigint, delays jsonb,
+  channel text, at bigint, ids text[], held bigint, helds jsonb, kind text, kinds jsonb, delay bigint, delays jsonb,
   body text, bodies jsonb
 ) RETURNS text LANGUAGE plpgsql VOLATILE ${planned} AS $dbjobq$
 #variable_conflict use_column
 ${present("$2")}
   settled text[];
+  got integer;
 BEGIN
   IF num_nonnulls($5, $7, $9, $11) = 0 THEN
+    IF $6 = 'complete' THEN
+      UPDATE ${jobs} SET state = 'completed', result = $10, failure = NULL, finished_at = present, owner = NULL, lease_until = NULL
+      WHERE id = ANY($3) AND token = $4 AND owner IS NOT NULL;
+      GET DIAGNOSTICS got = ROW_COUNT;
+      RETURN CASE WHEN got < cardinality($3) THEN '[]' END;
+    END IF;
     ${update((value) => one[value])};
   ELSE
     ${update((value) => byId[value])};
   END IF;
   IF $1 IS NOT NULL AND settled IS NOT NULL THEN PERFORM pg_notify($1, 'jobs'); END IF;
-  RETURN CASE WHEN coalesce(array_length(settled, 1), 0) < json_array_length($3)
+  RETURN CASE WHEN coalesce(cardinality(settled), 0) < cardinality($3)
     THEN coalesce(CAST(array_to_json(settled) AS text), '[]') END;
 END
 $dbjobq$`

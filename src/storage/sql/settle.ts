@@ -84,7 +84,7 @@ WHERE ${settled.where} AND token = ${db.sql.literal(settled.of("held"))} AND own
     })
   }
 
-/** By a function that keeps its plan. It names those settled only when not all of them were. */
+/** By a function that keeps its plan. It names those settled when not all of them were, or none. */
 const updatePg = (db: Db): Update => {
   const call = PgCall.make(db, "dbjobq_settle", 11)
   return (outcomes) =>
@@ -94,7 +94,7 @@ const updatePg = (db: Db): Update => {
           // a wake-up for what comes back only: jobs that end are the many
           endsAll(outcomes) ? null : db.channel,
           now,
-          JSON.stringify(outcomes.map(({ id }) => id)),
+          PgCall.textArray(outcomes.map(({ id }) => id)),
           ...oneOrById(outcomes, ({ token }) => token),
           ...oneOrById(outcomes, ({ to }) => to),
           ...oneOrById(outcomes, delayOf),
