@@ -6,25 +6,27 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 
-/** What a `Context` is made of. Copies of it, as `Effect.provide` makes them, ask for everything, so for the scope too. */
-export class Services extends Map<string, unknown> {
-  // assigned, not defined and then assigned: there is one of these for each job
+/**
+ * What a `Context` is made of. Copies of it, as `Effect.provide` makes them, ask for everything, so for the scope too. It
+ * is no `Map` itself: there is one of these for each job, and a `Map` takes longer to make than all else here.
+ */
+export class Services implements Map<string, unknown> {
+  // assigned, not defined and then assigned
   declare private readonly shared: ReadonlyMap<string, unknown>
   declare private readonly ownKey: string
   declare private readonly makeOwn: () => unknown
   declare private own: unknown
-  declare private copied: boolean
+  declare private copied: Map<string, unknown> | undefined
   declare private scope: Scope.CloseableScope | undefined
   declare private over: Exit.Exit<unknown, unknown> | undefined
 
   /** The service of the key is made when it is asked for, once. */
   constructor(shared: ReadonlyMap<string, unknown>, key: string, service: () => unknown) {
-    super()
     this.shared = shared
     this.ownKey = key
     this.makeOwn = service
     this.own = undefined
-    this.copied = false
+    this.copied = undefined
     this.scope = undefined
     this.over = undefined
   }
@@ -48,51 +50,65 @@ export class Services extends Map<string, unknown> {
     return this.scope
   }
 
-  private copy(): void {
-    if (this.copied) return
-    this.copied = true
-    for (const [key, service] of this.shared) this.set(key, service)
-    this.set(this.ownKey, this.get(this.ownKey))
-    this.set(Scope.Scope.key, this.makeScope())
+  private all(): Map<string, unknown> {
+    this.copied ??= new Map(this.shared)
+      .set(this.ownKey, this.get(this.ownKey))
+      .set(Scope.Scope.key, this.makeScope())
+    return this.copied
   }
 
-  override get(key: string): unknown {
+  get(key: string): unknown {
+    if (this.copied !== undefined) return this.copied.get(key)
     if (key === Scope.Scope.key) return this.makeScope()
     if (key !== this.ownKey) return this.shared.get(key)
     this.own ??= this.makeOwn()
     return this.own
   }
 
-  override has(key: string): boolean {
+  has(key: string): boolean {
     return key === Scope.Scope.key || key === this.ownKey || this.shared.has(key)
   }
 
-  override get size(): number {
-    this.copy()
-    return super.size
+  get size(): number {
+    return this.all().size
   }
 
-  override forEach(each: (service: unknown, key: string, all: Map<string, unknown>) => void): void {
-    this.copy()
-    super.forEach(each)
+  forEach(each: (service: unknown, key: string, all: Map<string, unknown>) => void): void {
+    this.all().forEach(each)
   }
 
-  override entries() {
-    this.copy()
-    return super.entries()
+  entries() {
+    return this.all().entries()
   }
 
-  override keys() {
-    this.copy()
-    return super.keys()
+  keys() {
+    return this.all().keys()
   }
 
-  override values() {
-    this.copy()
-    return super.values()
+  values() {
+    return this.all().values()
   }
 
-  override [Symbol.iterator]() {
+  [Symbol.iterator]() {
     return this.entries()
+  }
+
+  get [Symbol.toStringTag]() {
+    return "Services"
+  }
+
+  // what a `Map` has and no `Context` asks for
+
+  set(key: string, service: unknown): this {
+    this.all().set(key, service)
+    return this
+  }
+
+  delete(key: string): boolean {
+    return this.all().delete(key)
+  }
+
+  clear(): void {
+    this.all().clear()
   }
 }

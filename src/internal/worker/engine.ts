@@ -68,6 +68,10 @@ export const make = (
       health.set(name, made.health)
       return fork(made.run(turn))
     }
+    // what starts together gets in each other's way, and the jobs that wait already are what a worker is started for
+    const later = <E>({ turn }: { readonly turn: Effect.Effect<void, E> }) => ({
+      turn: Effect.zipRight(fetcher.asked, turn)
+    })
     const listening = Loop.make("listener")
     const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: wake.raise }, listening.report(undefined))
 
@@ -75,10 +79,10 @@ export const make = (
     const starting = yield* loop("runner", runner)
     const timing = yield* loop("deadlines", deadlines)
     const claiming = [
-      yield* loop("listener", listener, listening),
       yield* loop("fetcher", fetcher),
-      yield* loop("scheduler", scheduler, scheduling),
-      yield* loop("sweeper", sweeper)
+      yield* loop("listener", later(listener), listening),
+      yield* loop("scheduler", later(scheduler), scheduling),
+      yield* loop("sweeper", later(sweeper))
     ]
 
     const emptied: Effect.Effect<void> = Effect.suspend(() =>

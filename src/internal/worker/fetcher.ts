@@ -2,6 +2,7 @@
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import type { HandlerService } from "../../Job.js"
 import type { StorageError } from "../../JobError.js"
 import type { ClaimedJob, Service } from "../../JobStorage.js"
@@ -20,6 +21,8 @@ const slow = 1_000
 
 export interface Fetcher {
   readonly turn: Effect.Effect<void, StorageError>
+  /** Returns once the storage has answered for the first time, or could not, or need not be asked. */
+  readonly asked: Effect.Effect<void>
   /** There may be due jobs that this worker does not know of. */
   readonly wake: () => void
   /** Nothing held, and the storage had nothing due when last asked, after this was called. */
@@ -48,6 +51,8 @@ export const make = (
   /** When the next scheduled job is due, as far as this worker knows. */
   let nextDue = Number.POSITIVE_INFINITY
   let waiters: Array<Deferred.Deferred<void>> = []
+  const first = Deferred.unsafeMake<void>(FiberId.none)
+  const asked = Effect.asVoid(Deferred.succeed(first, undefined))
   let stopped = false
   /** Something is held where nothing was: its lease wants renewing. */
   let fresh = false
@@ -76,14 +81,16 @@ export const make = (
     lane.used = 0
     lane.arrivedAt = now
     if (rows.length > 0 && holds.byId.size === 0) fresh = true
+    let awaited = holds.byId.size
     for (const row of rows) {
       const handler = handlers.get(row.name)
       if (handler === undefined) continue
-      again ||= holds.byId.get(row.id) !== undefined
+      awaited++
       const entry = holds.accept(lane, row, handler, asked + settings.lease)
       // all of them end at one time
       if (row === rows[0]) deadlines.watch(entry)
     }
+    again ||= holds.byId.size < awaited
     return rows.length
   }
 
@@ -138,9 +145,9 @@ export const make = (
   })
 
   const look = Effect.gen(function* () {
-    const asked = waiters
+    const waiting = waiters
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
-    if (asked.length > 0 && holds.byId.size === 0) woken = true
+    if (waiting.length > 0 && holds.byId.size === 0) woken = true
     const clock = yield* Effect.clock
     const looked = Monotonic.unsafeNow(clock)
     // what is known to be due is claimed in order with the rest; a hint is of a job that waits already, most of the time
@@ -161,22 +168,26 @@ export const make = (
     for (const lane of holds.lanes) {
       // claimed rows must reach the buffer, or nobody renews or hands them back
       const bring = Effect.uninterruptible(claim(lane, clock))
-      claimed += yield* claimed === 0 ? bring : Effect.tapErrorCause(bring, () => Effect.sync(begin))
+      claimed += yield* Effect.tapErrorCause(bring, () => {
+        if (claimed > 0) begin()
+        return asked
+      })
     }
     if (claimed > 0) {
       poll = settings.pollInterval
       begin()
       yield* Effect.yieldNow()
     }
+    yield* asked
     if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
       promoted = yield* promote
       if (promoted > 0) return
     }
     if (promoted === promoteBatch) return
-    if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(asked)
-    const waiting = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
+    if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(waiting)
+    const crowded = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = Monotonic.unsafeNow(clock)
-    const wait = Math.max(1, Math.min(told && !waiting ? longestSleep : poll, Math.ceil(nextDue - now)))
+    const wait = Math.max(1, Math.min(told && !crowded ? longestSleep : poll, Math.ceil(nextDue - now)))
     const event = yield* waiters.length > 0
       ? Effect.raceFirst(signals.fetch.waitFor(wait), Effect.as(signals.empty.wait, true))
       : signals.fetch.waitFor(wait)
@@ -186,7 +197,8 @@ export const make = (
   })
 
   return {
-    turn: Effect.suspend(() => (holds.paused ? paused : look)),
+    turn: Effect.suspend(() => (holds.paused ? Effect.zipRight(asked, paused) : look)),
+    asked: Deferred.await(first),
     wake: () => {
       woken = true
       poll = settings.pollInterval

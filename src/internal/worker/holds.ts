@@ -25,6 +25,8 @@ export class Held {
   timedFrom = Number.POSITIVE_INFINITY
   /** The storage will not take its outcome: no longer renewed, and let go when the lease ends. */
   refused = false
+  /** Until it is let go, or its job is claimed anew. */
+  held = true
 
   constructor(lane: Lane, row: ClaimedJob, handler: HandlerService, leaseEnd: number) {
     this.lane = lane
@@ -51,6 +53,12 @@ export interface Lane {
   used: number
 }
 
+/** What is to be recorded of an entry. */
+export interface Ending {
+  readonly entry: Held
+  readonly outcome: Outcome
+}
+
 /** What the loops of one worker share. */
 export interface Holds {
   readonly lanes: ReadonlyArray<Lane>
@@ -63,8 +71,8 @@ export interface Holds {
   recorded: number
   /** Claims nothing and starts nothing while true. */
   paused: boolean
-  /** Outcomes that wait for the settler. */
-  outcomes: Array<Outcome>
+  /** What waits for the settler. */
+  endings: Array<Ending>
   readonly signals: {
     /** A slot is free or a job is buffered. */
     readonly work: Signal.Signal
@@ -118,14 +126,15 @@ export const make = (settings: Settings, paused: boolean): Holds => {
   let running = 0
 
   const release = (entry: Held) => {
-    if (byId.get(entry.row.id) !== entry) return
+    if (!entry.held) return
+    entry.held = false
     byId.delete(entry.row.id)
     if (byId.size === 0) signals.empty.raise()
   }
 
   const settle = (entry: Held, outcome: Outcome) => {
     entry.phase = "settling"
-    holds.outcomes.push(outcome)
+    holds.endings.push({ entry, outcome })
     signals.settle.raise()
   }
 
@@ -139,12 +148,15 @@ export const make = (settings: Settings, paused: boolean): Holds => {
       lane.buffer.length,
     recorded: 0,
     paused,
-    outcomes: [],
+    endings: [],
     signals,
     accept: (lane, row, handler, leaseEnd) => {
       // its lease ran out unseen and this worker has it again: the earlier attempt must not go on beside the new one
       const earlier = byId.get(row.id)
-      if (earlier !== undefined) holds.interrupt(earlier, "lost")
+      if (earlier !== undefined) {
+        holds.interrupt(earlier, "lost")
+        earlier.held = false
+      }
       const entry = new Held(lane, row, handler, leaseEnd)
       byId.set(row.id, entry)
       lane.buffer.push(entry)
@@ -165,7 +177,7 @@ export const make = (settings: Settings, paused: boolean): Holds => {
       entry.fiber = undefined
       signals.work.raise()
       // handed back already, when it did not let itself be interrupted in time
-      if (byId.get(entry.row.id) !== entry || entry.phase !== "running") return
+      if (!entry.held || entry.phase !== "running") return
       if (outcome === undefined) release(entry)
       else settle(entry, outcome)
     },

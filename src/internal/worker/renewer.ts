@@ -29,7 +29,7 @@ export const make = (
         settings.lease
       )
       for (const [k, entry] of part.entries()) {
-        if (holds.byId.get(entry.row.id) !== entry || entry.phase === "settling") continue
+        if (!entry.held || entry.phase === "settling") continue
         if (answers[k] === "lost") yield* lose(holds, entry)
         else {
           entry.leaseEnd = now + settings.lease

@@ -5,7 +5,7 @@ import type { StorageError } from "../../JobError.js"
 import type { Outcome, Service } from "../../JobStorage.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
-import type { Held, Holds } from "./holds.js"
+import type { Ending, Held, Holds } from "./holds.js"
 import * as Monotonic from "./monotonic.js"
 
 const batch = 1_000
@@ -29,74 +29,85 @@ const tellFailed = (said: Effect.Effect<void>, { row }: Held, stored: string): E
 
 export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Effect<void, StorageError> } => {
   // what is being flushed stays here until it is answered: a failed turn is repeated with the very same batch
-  let flushing: Array<ReadonlyArray<Outcome>> = []
-  let refused: ReadonlyArray<Outcome> = []
+  let flushing: Array<ReadonlyArray<Ending>> = []
+  let refused: ReadonlyArray<Ending> = []
   let offeredAt = 0
 
-  const holderOf = (outcome: Outcome): Held | undefined => {
-    const entry = holds.byId.get(outcome.id)
-    return entry?.row.token === outcome.token ? entry : undefined
-  }
+  const tellLate = ({ row }: Held) =>
+    Effect.logWarning("dbjobq: an outcome came too late, the job was no longer held").pipe(
+      Effect.annotateLogs({ job: row.name, jobId: row.id, attempt: row.attempt })
+    )
 
-  const answered = (outcomes: ReadonlyArray<Outcome>, accepted: ReadonlyArray<boolean>) =>
-    Effect.gen(function* () {
-      const counts = new Map<string, Map<Outcome["to"], number>>()
-      let again = false
-      for (const [i, outcome] of outcomes.entries()) {
-        const entry = holderOf(outcome)
-        if (entry === undefined) continue
-        holds.release(entry)
-        if (accepted[i] !== true) {
-          yield* Effect.logWarning("dbjobq: an outcome came too late, the job was no longer held").pipe(
-            Effect.annotateLogs({ job: entry.row.name, jobId: outcome.id, attempt: entry.row.attempt })
-          )
-          continue
-        }
-        if (outcome.to !== "release") holds.recorded++
-        if (outcome.to === "fail") yield* tellFailed(failedForGood, entry, outcome.failure)
-        if (outcome.to === "retry") {
-          // what it says is worked out only where somebody listens: failures may be many
-          const { failure: stored } = outcome
-          yield* Effect.whenLogLevel(
-            Effect.suspend(() => tellFailed(failedOnce, entry, stored)),
+  /** What is to be said of an ending that was recorded, if anything. */
+  const told = ({ entry, outcome }: Ending): Effect.Effect<void> | undefined => {
+    switch (outcome.to) {
+      case "fail":
+        return tellFailed(failedForGood, entry, outcome.failure)
+      case "retry":
+        // what it says is worked out only where somebody listens: failures may be many
+        return Effect.asVoid(
+          Effect.whenLogLevel(
+            Effect.suspend(() => tellFailed(failedOnce, entry, outcome.failure)),
             "Debug"
           )
-        }
-        if (outcome.to === "retry" || outcome.to === "snooze") again = true
-        const known = counts.get(entry.row.name)
-        if (known === undefined) counts.set(entry.row.name, new Map([[outcome.to, 1]]))
-        else known.set(outcome.to, (known.get(outcome.to) ?? 0) + 1)
-      }
-      // a retried job may be due before the fetcher looks again by itself
-      if (again) holds.signals.fetch.raise()
-      for (const [job, ends] of counts) for (const [to, count] of ends) metrics.unsafeSettled(job, to, count)
-    })
+        )
+      default:
+        return undefined
+    }
+  }
 
-  const settle = (outcomes: ReadonlyArray<Outcome>) =>
-    Effect.flatMap(Effect.uninterruptible(storage.settle(outcomes)), (accepted) => answered(outcomes, accepted))
+  /** Lets go of what was recorded, and of what can no longer be; answers what there is to tell of it. */
+  const conclude = (endings: ReadonlyArray<Ending>, accepted: ReadonlyArray<boolean>) => {
+    const counts = new Map<string, Map<Outcome["to"], number>>()
+    const telling: Array<Effect.Effect<void>> = []
+    let again = false
+    endings.forEach((ending, i) => {
+      const { entry, outcome } = ending
+      if (!entry.held) return
+      holds.release(entry)
+      if (accepted[i] !== true) {
+        telling.push(tellLate(entry))
+        return
+      }
+      const { to } = outcome
+      if (to !== "release") holds.recorded++
+      if (to === "retry" || to === "snooze") again = true
+      const telltale = told(ending)
+      if (telltale !== undefined) telling.push(telltale)
+      const known = counts.get(entry.row.name)
+      if (known === undefined) counts.set(entry.row.name, new Map([[to, 1]]))
+      else known.set(to, (known.get(to) ?? 0) + 1)
+    })
+    // a retried job may be due before the fetcher looks again by itself
+    if (again) holds.signals.fetch.raise()
+    for (const [job, ends] of counts) for (const [to, count] of ends) metrics.unsafeSettled(job, to, count)
+    return telling
+  }
+
+  const settle = (endings: ReadonlyArray<Ending>) =>
+    Effect.flatMap(Effect.uninterruptible(storage.settle(endings.map(({ outcome }) => outcome))), (accepted) =>
+      Effect.forEach(conclude(endings, accepted), (say) => say, { discard: true })
+    )
 
   /** A refusal for good must not hold up the neighbours: the batch is halved until the culprit stands alone. */
   const isolate = (
-    outcomes: ReadonlyArray<Outcome>,
+    endings: ReadonlyArray<Ending>,
     error: StorageError,
     now: number
   ): Effect.Effect<void, StorageError> => {
     if (error.isTransient) return Effect.fail(error)
     flushing.pop()
-    if (outcomes.length > 1) {
-      const half = outcomes.length >> 1
-      flushing.push(outcomes.slice(half), outcomes.slice(0, half))
+    if (endings.length > 1) {
+      const half = endings.length >> 1
+      flushing.push(endings.slice(half), endings.slice(0, half))
       return Effect.void
     }
     // the others that were refused do not wait longer for one more
     if (refused.length === 0) offeredAt = now
-    refused = [...refused, ...outcomes]
-    for (const outcome of outcomes) {
-      const entry = holderOf(outcome)
-      if (entry !== undefined) entry.refused = true
-    }
+    refused = [...refused, ...endings]
+    for (const { entry } of endings) entry.refused = true
     return Effect.logError("dbjobq: the storage refuses an outcome; it is offered again until the lease ends").pipe(
-      Effect.annotateLogs({ jobId: outcomes[0]?.id, problem: error.message })
+      Effect.annotateLogs({ jobId: endings[0]?.outcome.id, problem: error.message })
     )
   }
 
@@ -104,18 +115,17 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
   const offerAgain = (now: number) =>
     Effect.gen(function* () {
       offeredAt = now
-      for (const outcome of refused) {
-        const entry = holderOf(outcome)
-        if (entry !== undefined && entry.leaseEnd <= now) holds.release(entry)
-        else if (entry !== undefined) yield* Effect.ignore(settle([outcome]))
+      for (const ending of refused) {
+        if (ending.entry.leaseEnd <= now) holds.release(ending.entry)
+        else if (ending.entry.held) yield* Effect.ignore(settle([ending]))
       }
-      refused = refused.filter((outcome) => holderOf(outcome) !== undefined)
+      refused = refused.filter(({ entry }) => entry.held)
     })
 
-  const next = (): ReadonlyArray<Outcome> | undefined => {
-    if (flushing.length === 0 && holds.outcomes.length > 0) {
-      flushing = [holds.outcomes.slice(0, batch)]
-      holds.outcomes = holds.outcomes.slice(batch)
+  const next = (): ReadonlyArray<Ending> | undefined => {
+    if (flushing.length === 0 && holds.endings.length > 0) {
+      flushing = [holds.endings.slice(0, batch)]
+      holds.endings = holds.endings.slice(batch)
     }
     return flushing[flushing.length - 1]
   }
@@ -124,10 +134,10 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     turn: Effect.flatMap(Monotonic.now, (now) => {
       const left = refused.length > 0 ? offeredAt + pause - now : Number.POSITIVE_INFINITY
       if (left <= 0) return offerAgain(now)
-      const outcomes = next()
-      if (outcomes !== undefined) {
-        return Effect.matchEffect(settle(outcomes), {
-          onFailure: (error) => isolate(outcomes, error, now),
+      const endings = next()
+      if (endings !== undefined) {
+        return Effect.matchEffect(settle(endings), {
+          onFailure: (error) => isolate(endings, error, now),
           onSuccess: () => Effect.sync(() => flushing.pop())
         })
       }
