@@ -468,8 +468,7 @@ export function make<A, E>(
               retryWhile: options.retry?.while,
               transactional,
               handle,
-              services: (current: () => Context.Tag.Service<CurrentJob>) =>
-                new Services(context.unsafeMap, CurrentJob.key, current)
+              services: (own) => new Services(context.unsafeMap, CurrentJob.key, own)
             })
           }
         })

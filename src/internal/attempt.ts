@@ -71,7 +71,7 @@ export interface Options<A, S, E, R, Current> {
   readonly retryWhile: ((error: E) => boolean) | undefined
   readonly transactional: Context.Tag.Service<typeof Transactional> | undefined
   readonly handle: (payload: A) => Effect.Effect<S, E, R>
-  readonly services: (current: () => Current) => Services
+  readonly services: (lent: Lent<Current>) => Services
 }
 
 /** Largest result or typed error, in bytes of JSON. */
@@ -258,74 +258,68 @@ export const make = <A, S, E, R, Current>({
       (cause) => (cause instanceof StorageError ? new StorageFailed(cause) : cause)
     )
 
-  return (row, lent) => {
-    const services = servicesOf(() => lent.current())
-
-    // while the fibers that the handler has forked are alive, and before a commit
-    const closed = (exit: Exit.Exit<S, E>): Effect.Effect<S, E> => {
-      // an interruption that came meanwhile is heeded then
-      if (services.opened) {
-        const closing = Effect.onExit(exit, () => services.close(exit))
-        return Effect.flatMap(Effect.exit(closing), (over) => Effect.zipRight(interruption, over))
-      }
-      services.close(exit)
-      return exit
+  // while the fibers that the handler has forked are alive, and before a commit
+  const closed = (services: Services, exit: Exit.Exit<S, E>): Effect.Effect<S, E> => {
+    // an interruption that came meanwhile is heeded then
+    if (services.opened) {
+      const closing = Effect.onExit(exit, () => services.close(exit))
+      return Effect.flatMap(Effect.exit(closing), (over) => Effect.zipRight(interruption, over))
     }
+    services.close(exit)
+    return exit
+  }
 
-    // its fiber starts out of reach of interruption, which costs less than to be so for the end
-    const run = (value: A): Effect.Effect<S, E | Halt, R> => {
-      const handled = Effect.suspend(() => handle(value))
-      return transactional === undefined
-        ? Effect.matchCauseEffect(Effect.interruptible(handled), {
-            onFailure: (cause) => closed(Exit.failCause(cause)),
-            onSuccess: (result) => closed(Exit.succeed(result))
-          })
-        : Effect.interruptible(
-            committed(
-              lent,
-              transactional,
-              Effect.onExit(handled, (exit) => services.close(exit))
-            )
+  // its fiber starts out of reach of interruption, which costs less than to be so for the end
+  const run = (lent: Lent<Current>, services: Services, value: A): Effect.Effect<S, E | Halt, R> => {
+    const handled = Effect.suspend(() => handle(value))
+    return transactional === undefined
+      ? Effect.matchCauseEffect(Effect.interruptible(handled), {
+          onFailure: (cause) => closed(services, Exit.failCause(cause)),
+          onSuccess: (result) => closed(services, Exit.succeed(result))
+        })
+      : Effect.interruptible(
+          committed(
+            lent,
+            transactional,
+            Effect.onExit(handled, (exit) => services.close(exit))
           )
+        )
+  }
+
+  const concluded = (row: ClaimedJob, lent: Lent<Current>, exit: Exit.Exit<S, E | Halt>): Effect.Effect<Ended> =>
+    Effect.matchCauseEffect(
+      Effect.flatMap(exit, (value) => encoded(lent, value)),
+      {
+        onFailure: (cause) => fromCause(row, lent, cause),
+        onSuccess: (result) => Effect.succeed<Ended>({ _tag: "Success", result })
+      }
+    )
+
+  const done = (row: ClaimedJob, lent: Lent<Current>, services: Services, exit: Exit.Exit<S, E | Halt>): void => {
+    // what asked for it before the handler ran: a decoding, or a transaction that did not begin
+    if (services.opened) {
+      const closing = Effect.exit(Effect.onExit(exit, () => services.close(exit)))
+      return lent.conclude(Effect.flatMap(closing, (over) => concluded(row, lent, over)))
     }
+    services.close(exit)
+    if (Exit.isFailure(exit)) return lent.conclude(concluded(row, lent, exit))
+    if (transactional !== undefined) return lent.ended({ _tag: "Settled" })
+    // a value's own getters may throw, in the encoding or while it becomes text
+    const now = isVoid && exit.value === undefined ? nothing : attempted(() => encodedNow(lent, exit.value))
+    if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
+    else lent.conclude(concluded(row, lent, exit))
+  }
 
-    const concluded = (exit: Exit.Exit<S, E | Halt>): Effect.Effect<Ended> =>
-      Effect.matchCauseEffect(
-        Effect.flatMap(exit, (value) => encoded(lent, value)),
-        {
-          onFailure: (cause) => fromCause(row, lent, cause),
-          onSuccess: (result) => Effect.succeed<Ended>({ _tag: "Success", result })
-        }
-      )
-
-    const done = (exit: Exit.Exit<S, E | Halt>): void => {
-      // what asked for it before the handler ran: a decoding, or a transaction that did not begin
-      if (services.opened) {
-        lent.conclude(Effect.flatMap(Effect.exit(Effect.onExit(exit, () => services.close(exit))), concluded))
-        return
-      }
-      services.close(exit)
-      if (Exit.isFailure(exit)) {
-        lent.conclude(concluded(exit))
-        return
-      }
-      if (transactional !== undefined) {
-        lent.ended({ _tag: "Settled" })
-        return
-      }
-      // a value's own getters may throw, in the encoding or while it becomes text
-      const now = isVoid && exit.value === undefined ? nothing : attempted(() => encodedNow(lent, exit.value))
-      if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
-      else lent.conclude(concluded(exit))
-    }
-
+  return (row, lent) => {
+    const services = servicesOf(lent)
+    const end = (exit: Exit.Exit<S, E | Halt>): void => done(row, lent, services, exit)
     const now = attempted(() => decodePayloadNow(JSON.parse(row.payload)))
-    if (Either.isRight(now)) return lent.fork(Context.unsafeMake<R>(services), run(now.right), done)
+    if (Either.isRight(now)) return lent.fork(Context.unsafeMake<R>(services), run(lent, services, now.right), end)
     // what does not decode at once may need services or time to, or not decode at all
     const json = Json.parse(row.payload)
-    if (Either.isLeft(json)) return done(Exit.fail(new Undecodable(json.left)))
-    const body = Effect.flatMap(Effect.interruptible(decoded(json.right)), run)
-    lent.fork(Context.unsafeMake<R>(services), body, done)
+    if (Either.isLeft(json)) return end(Exit.fail(new Undecodable(json.left)))
+    const body = Effect.flatMap(Effect.interruptible(decoded(json.right)), (value) => run(lent, services, value))
+    lent.fork(Context.unsafeMake<R>(services), body, end)
   }
 }
 

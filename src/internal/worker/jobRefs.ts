@@ -11,6 +11,7 @@ import * as HashSet from "effect/HashSet"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import { CurrentJob } from "../../Job.js"
+import { Derived } from "../derived.js"
 
 /** What a job logs names the job. That is looked up for each line, as most jobs log nothing. */
 const naming = <Output>(logger: Logger.Logger<unknown, Output>): Logger.Logger<unknown, Output> =>
@@ -21,6 +22,34 @@ const naming = <Output>(logger: Logger.Logger<unknown, Output>): Logger.Logger<u
     const names = HashMap.make<[string, unknown][]>(["job", name], ["jobId", id], ["attempt", attempt])
     return logger.log({ ...options, annotations: HashMap.union(names, options.annotations) })
   })
+
+type Locals = FiberRefs.FiberRefs["locals"]
+type Ref = Parameters<Locals["get"]>[0]
+type Stack = Parameters<Locals["set"]>[1]
+
+/** What all jobs of a worker begin with, and the context of one. */
+class JobLocals extends Derived<Ref, Stack> {
+  declare private readonly shared: ReadonlyMap<Ref, Stack>
+  declare private readonly context: Stack
+
+  constructor(shared: ReadonlyMap<Ref, Stack>, context: Stack) {
+    super()
+    this.shared = shared
+    this.context = context
+  }
+
+  protected read(ref: Ref): Stack | undefined {
+    return ref === FiberRef.currentContext ? this.context : this.shared.get(ref)
+  }
+
+  protected knows(ref: Ref): boolean {
+    return ref === FiberRef.currentContext || this.shared.has(ref)
+  }
+
+  protected copy(): Map<Ref, Stack> {
+    return new Map(this.shared).set(FiberRef.currentContext, this.context)
+  }
+}
 
 export const make = (worker: FiberRefs.FiberRefs) => {
   // what a fork changes is changed for all jobs at once; what is as it was at first need not be said
@@ -36,10 +65,12 @@ export const make = (worker: FiberRefs.FiberRefs) => {
       ]
     ]
   })
-  const locals = [...FiberRefs.forkAs(own, FiberId.none).locals].filter(
-    ([ref, [[, value]]]) => value !== FiberRefs.getOrDefault(none, ref)
+  const shared = new Map(
+    [...FiberRefs.forkAs(own, FiberId.none).locals].filter(
+      ([ref, [[, value]]]) => value !== FiberRefs.getOrDefault(none, ref)
+    )
   )
 
   return <R>(context: Context.Context<R>, fiberId: FiberId.Runtime): FiberRefs.FiberRefs =>
-    FiberRefs.unsafeMake(new Map(locals).set(FiberRef.currentContext, [[fiberId, context]]))
+    FiberRefs.unsafeMake(new JobLocals(shared, [[fiberId, context]]))
 }
