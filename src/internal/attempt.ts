@@ -299,11 +299,18 @@ export const make = <A, S, E, R, Current>({
     // what asked for it before the handler ran: a decoding, or a transaction that did not begin
     if (services.opened) {
       const closing = Effect.exit(Effect.onExit(exit, () => services.close(exit)))
-      return lent.conclude(Effect.flatMap(closing, (over) => concluded(row, lent, over)))
+      lent.conclude(Effect.flatMap(closing, (over) => concluded(row, lent, over)))
+      return
     }
     services.close(exit)
-    if (Exit.isFailure(exit)) return lent.conclude(concluded(row, lent, exit))
-    if (transactional !== undefined) return lent.ended({ _tag: "Settled" })
+    if (Exit.isFailure(exit)) {
+      lent.conclude(concluded(row, lent, exit))
+      return
+    }
+    if (transactional !== undefined) {
+      lent.ended({ _tag: "Settled" })
+      return
+    }
     // a value's own getters may throw, in the encoding or while it becomes text
     const now = isVoid && exit.value === undefined ? nothing : attempted(() => encodedNow(lent, exit.value))
     if (Either.isRight(now)) lent.ended({ _tag: "Success", result: now.right })
@@ -314,10 +321,16 @@ export const make = <A, S, E, R, Current>({
     const services = servicesOf(lent)
     const end = (exit: Exit.Exit<S, E | Halt>): void => done(row, lent, services, exit)
     const now = attempted(() => decodePayloadNow(JSON.parse(row.payload)))
-    if (Either.isRight(now)) return lent.fork(Context.unsafeMake<R>(services), run(lent, services, now.right), end)
+    if (Either.isRight(now)) {
+      lent.fork(Context.unsafeMake<R>(services), run(lent, services, now.right), end)
+      return
+    }
     // what does not decode at once may need services or time to, or not decode at all
     const json = Json.parse(row.payload)
-    if (Either.isLeft(json)) return end(Exit.fail(new Undecodable(json.left)))
+    if (Either.isLeft(json)) {
+      end(Exit.fail(new Undecodable(json.left)))
+      return
+    }
     const body = Effect.flatMap(Effect.interruptible(decoded(json.right)), (value) => run(lent, services, value))
     lent.fork(Context.unsafeMake<R>(services), body, end)
   }
