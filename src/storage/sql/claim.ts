@@ -13,7 +13,7 @@ const nothing = (request: ClaimRequest): boolean =>
 
 /** By a function that keeps its plan, and carries the settings that keep the planner from sorting the backlog. */
 const claimPg = (db: Db): Claim => {
-  const call = PgCall.make(db, "dbjobq_claim", 7)
+  const call = PgCall.make(db, "dbjobq_claim", 7, "rows")
   return ({ exceptQueues, lease, limit, names, owner, queues }) =>
     Effect.flatMap(db.present, (now) =>
       call<ClaimedJob>([now, names, queues ?? null, exceptQueues ?? null, limit, owner, whole(lease)])

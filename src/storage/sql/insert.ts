@@ -143,7 +143,7 @@ const record = (job: NewJob) => ({
 
 /** By a function that keeps its plan: to plan the statement each time takes longer than to write a few rows. */
 const insertFewPg = (db: Db): InsertNew => {
-  const call = PgCall.make(db, "dbjobq_insert", 3)
+  const call = PgCall.make(db, "dbjobq_insert", 3, "value")
   return (jobs) =>
     Effect.flatMap(db.present, (now) =>
       Effect.map(

@@ -19,16 +19,18 @@ export const named = <Item extends { readonly id: string }>(
 }
 
 /**
- * Answers with the rows of the function, or with its value as `answer`. A statement of `@effect/sql` makes a span, asks
+ * Answers with the rows of the function, or with its `value` as `answer`, which is planned sooner. A statement of `@effect/sql` makes a span, asks
  * for a connection and can be transformed: where none of these has anything to say, the driver is called at once.
  */
 export const make = (
   { schema, single, sql }: Db,
   name: string,
-  arity: number
+  arity: number,
+  answers: "rows" | "value"
 ): (<A extends object>(values: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, SqlError>) => {
   const places = Array.from({ length: arity }, (_, i) => `$${i + 1}`).join(", ")
-  const text = `SELECT * FROM ${qualified(name, schema)}(${places}) AS answer`
+  const called = `${qualified(name, schema)}(${places}) AS answer`
+  const text = answers === "rows" ? `SELECT * FROM ${called}` : `SELECT ${called}`
   return <A extends object>(values: ReadonlyArray<unknown>) =>
     Effect.withFiberRuntime<ReadonlyArray<A>, SqlError>((fiber) =>
       single !== undefined && isPlain(fiber)

@@ -12,7 +12,7 @@ import type { Big } from "./row.js"
 
 /** What there is for workers to do, now or later. On PostgreSQL only. */
 export const look = (db: Db): Effect.Effect<Left, SqlError> => {
-  const call = PgCall.make(db, "dbjobq_look", 1)
+  const call = PgCall.make(db, "dbjobq_look", 1, "rows")
   return Effect.flatMap(db.present, (now) =>
     Effect.map(detached(call<Left>([now])), ([left]) => left ?? { pending: true, due: null, now: 0 })
   )
@@ -22,7 +22,7 @@ type Promoted = Effect.Effect.Success<ReturnType<Service["promote"]>>
 type Promote = (limit: number) => Effect.Effect<Promoted, SqlError | StorageError>
 
 const promotePg = (db: Db): Promote => {
-  const call = PgCall.make(db, "dbjobq_promote", 2)
+  const call = PgCall.make(db, "dbjobq_promote", 2, "rows")
   return (limit) =>
     Effect.flatMap(db.present, (now) =>
       Effect.map(

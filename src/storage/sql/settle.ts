@@ -86,7 +86,7 @@ WHERE ${settled.where} AND token = ${db.sql.literal(settled.of("held"))} AND own
 
 /** By a function that keeps its plan. It names those settled when not all of them were, or none. */
 const updatePg = (db: Db): Update => {
-  const call = PgCall.make(db, "dbjobq_settle", 11)
+  const call = PgCall.make(db, "dbjobq_settle", 11, "value")
   return (outcomes) =>
     Effect.flatMap(db.present, (now) =>
       Effect.map(
