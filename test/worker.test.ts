@@ -269,6 +269,30 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("so does what a handler forks, and what it says itself goes before what the worker says", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<Record<string, unknown>>>([])
+      const logger = Logger.make<unknown, void>(({ annotations }) => {
+        Effect.runSync(Ref.update(told, (all) => [...all, Object.fromEntries(annotations)]))
+      })
+      yield* Effect.gen(function* () {
+        const said = Effect.zipRight(
+          Effect.log("here"),
+          Effect.annotateLogs(Effect.log("there"), { job: "mine", to: "ada" })
+        )
+        const worker = yield* Worker.make([Send]).pipe(
+          Effect.provide(Send.toLayer(() => Effect.as(Effect.flatMap(Effect.fork(said), Fiber.join), "done")))
+        )
+        const jobId: string = yield* JobQueue.enqueue(Send, { to: "ada" })
+        yield* worker.awaitIdle
+        assert.deepStrictEqual(yield* Ref.get(told), [
+          { job: "Send", jobId, attempt: 1 },
+          { job: "mine", jobId, attempt: 1, to: "ada" }
+        ])
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("a timeout interrupts the handler and is recorded as such", () =>
     Effect.gen(function* () {
       const Slow = Job.make("Slow", { timeout: "5 seconds", retry: { times: 0 } })

@@ -30,6 +30,65 @@ const services = JobQueue.layer.pipe(Layer.provideMerge(MemoryStorage.layer))
 const away = new JobError.StorageError({ operation: "renew", message: "renew: away", isTransient: true })
 const idle = Effect.succeed({ rescued: 0, ended: 0, removed: 0 })
 
+describe("a worker that starts", () => {
+  const counting = (claim: (real: JobStorage.Service) => JobStorage.Service["claim"]) =>
+    Effect.gen(function* () {
+      const begun = yield* Ref.make<ReadonlyArray<string>>([])
+      const note = (name: string) => Ref.update(begun, (all) => [...all, name])
+      const worker = Worker.make([Send]).pipe(
+        Effect.provide(Send.toLayer(({ to }) => Effect.as(note("job"), to))),
+        altered((real) => ({
+          claim: claim(real),
+          sweep: (request) => Effect.zipRight(note("sweep"), real.sweep(request)),
+          dueSchedules: (most) => Effect.zipRight(note("schedules"), real.dueSchedules(most)),
+          wakeups: Stream.unwrap(Effect.as(note("wakeups"), real.wakeups))
+        }))
+      )
+      return { begun: Ref.get(begun), worker }
+    })
+
+  it.scoped("runs what waits already before it looks after the rest", () =>
+    Effect.gen(function* () {
+      yield* JobQueue.enqueue(Send, { to: "ada" })
+      const open = yield* Deferred.make<void>()
+      const { begun, worker } = yield* counting(
+        (real) => (request) => Effect.zipRight(Deferred.await(open), real.claim(request))
+      )
+      const { awaitIdle } = yield* worker
+      yield* TestClock.adjust("10 seconds")
+      assert.deepStrictEqual(yield* begun, [])
+      yield* Deferred.succeed(open, undefined)
+      yield* awaitIdle
+      yield* TestClock.adjust("10 seconds")
+      const [first, ...others] = yield* begun
+      assert.strictEqual(first, "job")
+      assert.includeMembers(others, ["wakeups", "schedules", "sweep"])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("looks after the rest also where it can claim nothing", () =>
+    Effect.gen(function* () {
+      const { begun, worker } = yield* counting(() => () => Effect.fail(away))
+      yield* worker
+      yield* TestClock.adjust("10 seconds")
+      assert.includeMembers([...(yield* begun)], ["wakeups", "schedules", "sweep"])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("looks after the rest also while it is paused", () =>
+    Effect.gen(function* () {
+      const { begun, worker } = yield* counting((real) => real.claim)
+      const { pause, start, stop } = yield* worker
+      yield* pause
+      yield* stop
+      const before = (yield* begun).length
+      yield* start
+      yield* TestClock.adjust("10 seconds")
+      assert.includeMembers((yield* begun).slice(before), ["wakeups", "schedules", "sweep"])
+    }).pipe(Effect.provide(services))
+  )
+})
+
 describe("a storage that does not answer", () => {
   it.scopedLive("holds no loop up: the call fails in a lease's time, is made again, and health says so meanwhile", () =>
     Effect.gen(function* () {
@@ -385,8 +444,8 @@ describe("a retry rule that throws", () => {
   it.scoped("costs the job no attempt: the default backoff stands in, and the log says so", () =>
     Effect.gen(function* () {
       const told = yield* Ref.make<ReadonlyArray<string>>([])
-      const logger = Logger.make<unknown, void>(({ message }) => {
-        Effect.runSync(Ref.update(told, (all) => [...all, String(message)]))
+      const logger = Logger.make<unknown, void>(({ annotations, message }) => {
+        Effect.runSync(Ref.update(told, (all) => [...all, `${String(message)} ${JSON.stringify([...annotations])}`]))
       })
       yield* Effect.gen(function* () {
         const worker = yield* Worker.make([Throwing]).pipe(Effect.provide(Throwing.toLayer(() => Effect.fail("no"))))
@@ -398,7 +457,8 @@ describe("a retry rule that throws", () => {
         assert.deepStrictEqual(yield* JobQueue.poll(Throwing, id), Option.some(Exit.fail("no")))
         assert.strictEqual((yield* JobQueue.get(id)).attempt, 2)
       }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
-      assert.isTrue((yield* Ref.get(told)).some((message) => message.includes("retry rule threw")))
+      const line = (yield* Ref.get(told)).find((message) => message.includes("retry rule threw")) ?? ""
+      assert.include(line, '["job","Throwing"]')
     }).pipe(Effect.provide(services))
   )
 })
