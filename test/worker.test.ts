@@ -293,6 +293,28 @@ describe("Worker", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scoped("a handler's own logger takes the place of the worker's, and is told of the job too", () =>
+    Effect.gen(function* () {
+      const told = yield* Ref.make<ReadonlyArray<string>>([])
+      const logger = (name: string) =>
+        Logger.make<unknown, void>(({ annotations }) => {
+          Effect.runSync(
+            Ref.update(told, (all) => [...all, `${name} ${JSON.stringify(Object.fromEntries(annotations))}`])
+          )
+        })
+      const outer = logger("outer")
+      yield* Effect.gen(function* () {
+        const own = Effect.provide(Effect.log("sent"), Logger.replace(outer, logger("own")))
+        const worker = yield* Worker.make([Send]).pipe(Effect.provide(Send.toLayer(() => Effect.as(own, "done"))))
+        yield* JobQueue.enqueue(Send, { to: "ada" })
+        yield* worker.awaitIdle
+        const [line = "", ...others] = yield* Ref.get(told)
+        assert.deepStrictEqual(others, [])
+        assert.match(line, /^own .*"job":"Send"/)
+      }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, outer)))
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("a timeout interrupts the handler and is recorded as such", () =>
     Effect.gen(function* () {
       const Slow = Job.make("Slow", { timeout: "5 seconds", retry: { times: 0 } })

@@ -1,13 +1,13 @@
 /** Starts buffered jobs in free slots: one interruptible fiber per job. */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
-import { CurrentJob } from "../../Job.js"
+import type { CurrentJob } from "../../Job.js"
 import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
 import type { Ended, Lent } from "../attempt.js"
 import * as EventLoop from "../eventLoop.js"
@@ -143,15 +143,16 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
         const fiber = Runtime.runFork(
           Runtime.make({ context, runtimeFlags: uninterruptible, fiberRefs: noRefs }),
           traced || row.traceparent !== null ? trace.attempting(row)(effect) : effect,
-          { updateRefs: (_, fiberId) => refsFor(context, fiberId) }
+          { updateRefs: (_, fiberId) => refsFor(row, context, fiberId) }
         )
         this.entry.fiber = fiber
         fiber.addObserver(done)
       }
 
       conclude(how: Effect.Effect<Ended>) {
-        const context = Context.add(runtime.context, CurrentJob, this.current())
-        Runtime.runFork(runtime, how, { updateRefs: (_, fiberId) => refsFor(context, fiberId) }).addObserver((exit) =>
+        Runtime.runFork(runtime, how, {
+          updateRefs: (_, fiberId) => refsFor(this.entry.row, runtime.context, fiberId)
+        }).addObserver((exit) =>
           this.ended(
             Exit.isSuccess(exit)
               ? exit.value
