@@ -55,7 +55,7 @@ describe("a worker that starts", () => {
         (real) => (request) => Effect.zipRight(Deferred.await(open), real.claim(request))
       )
       const { awaitIdle } = yield* worker
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("900 millis")
       assert.deepStrictEqual(yield* begun, [])
       yield* Deferred.succeed(open, undefined)
       yield* awaitIdle
@@ -70,8 +70,21 @@ describe("a worker that starts", () => {
     Effect.gen(function* () {
       const { begun, worker } = yield* counting(() => () => Effect.fail(away))
       yield* worker
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("900 millis")
       assert.includeMembers([...(yield* begun)], ["wakeups", "schedules", "sweep"])
+    }).pipe(Effect.provide(services))
+  )
+
+  it.scoped("looks after the rest also where its first claim is not answered", () =>
+    Effect.gen(function* () {
+      const open = yield* Deferred.make<void>()
+      const { begun, worker } = yield* counting(
+        (real) => (request) => Effect.zipRight(Deferred.await(open), real.claim(request))
+      )
+      yield* worker
+      yield* TestClock.adjust("1 second")
+      assert.includeMembers([...(yield* begun)], ["wakeups", "schedules", "sweep"])
+      yield* Deferred.succeed(open, undefined)
     }).pipe(Effect.provide(services))
   )
 

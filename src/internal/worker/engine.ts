@@ -24,6 +24,9 @@ const abandonAfter = "1 second"
 /** How long a claim under way at shutdown is waited for, so that what it brings can be handed back. */
 const lastClaim = "5 seconds"
 
+/** How long the first claim goes before all else; a storage may not answer it at all. */
+const headStart = "1 second"
+
 export interface Engine {
   /** Claims nothing while paused; running jobs go on. */
   readonly setPaused: (paused: boolean) => void
@@ -35,6 +38,10 @@ export interface Engine {
   readonly buffered: () => number
   readonly recorded: () => number
   readonly health: () => { readonly [loop: string]: Loop.Health }
+}
+
+interface Turning<E> {
+  readonly turn: Effect.Effect<void, E>
 }
 
 export const make = (
@@ -63,15 +70,18 @@ export const make = (
     })
 
     const health = new Map<string, () => Loop.Health>()
+    const within = <A>(limit: Duration.DurationInput, effect: Effect.Effect<A>) =>
+      Effect.timeoutOption(Effect.interruptible(Effect.disconnect(effect)), limit)
     const fork = <A>(effect: Effect.Effect<A>) => Effect.forkScoped(Effect.interruptible(effect))
-    const loop = <E>(name: string, { turn }: { readonly turn: Effect.Effect<void, E> }, made = Loop.make(name)) => {
+    const loop = <E>(name: string, { turn }: Turning<E>, made = Loop.make(name)) => {
       health.set(name, made.health)
       return fork(made.run(turn))
     }
     // what starts together gets in each other's way, and the jobs that wait already are what a worker is started for
-    const later = <E>({ turn }: { readonly turn: Effect.Effect<void, E> }) => ({
-      turn: Effect.zipRight(fetcher.asked, turn)
-    })
+    const later = <E>(name: string, { turn }: Turning<E>, made = Loop.make(name)) => {
+      health.set(name, made.health)
+      return fork(Effect.zipRight(within(headStart, fetcher.asked), made.run(turn)))
+    }
     const listening = Loop.make("listener")
     const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: wake.raise }, listening.report(undefined))
 
@@ -80,16 +90,14 @@ export const make = (
     const timing = yield* loop("deadlines", deadlines)
     const claiming = [
       yield* loop("fetcher", fetcher),
-      yield* loop("listener", later(listener), listening),
-      yield* loop("scheduler", later(scheduler), scheduling),
-      yield* loop("sweeper", later(sweeper))
+      yield* later("listener", listener, listening),
+      yield* later("scheduler", scheduler, scheduling),
+      yield* later("sweeper", sweeper)
     ]
 
     const emptied: Effect.Effect<void> = Effect.suspend(() =>
       holds.byId.size === 0 ? Effect.void : Effect.zipRight(holds.signals.empty.wait, emptied)
     )
-    const within = <A>(limit: Duration.DurationInput, effect: Effect.Effect<A>) =>
-      Effect.timeoutOption(Effect.interruptible(Effect.disconnect(effect)), limit)
     const interruptAll = (entries: Iterable<Holds.Held>) => {
       for (const entry of [...entries]) holds.interrupt(entry, "shutdown")
     }
