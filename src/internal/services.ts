@@ -12,7 +12,7 @@ export interface Own {
   readonly current: () => unknown
 }
 
-/** What a `Context` is made of. Copies of it, as `Effect.provide` makes them, ask for everything, so for the scope too. */
+/** What a `Context` is made of. Copies, as `Effect.provide` makes them, ask for everything, so for the scope too. */
 export class Services extends Derived<string, unknown> {
   declare private readonly shared: ReadonlyMap<string, unknown>
   declare private readonly ownKey: string

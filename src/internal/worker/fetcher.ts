@@ -52,17 +52,17 @@ export const make = (
   let nextDue = Number.POSITIVE_INFINITY
   let waiters: Array<Deferred.Deferred<void>> = []
   const first = Deferred.unsafeMake<void>(FiberId.none)
-  const asked = Effect.asVoid(Deferred.succeed(first, undefined))
+  const answered = Effect.asVoid(Deferred.succeed(first, undefined))
   let stopped = false
   /** Something is held where nothing was: its lease wants renewing. */
   let fresh = false
   /** Something was held already, and what runs of it must have its turn to end. */
   let again = false
 
-  const answer = (asked: ReadonlyArray<Deferred.Deferred<void>>) =>
+  const answer = (waiting: ReadonlyArray<Deferred.Deferred<void>>) =>
     Effect.suspend(() => {
-      waiters = waiters.filter((waiter) => !asked.includes(waiter))
-      return Effect.forEach(asked, (waiter) => Deferred.succeed(waiter, undefined), { discard: true })
+      waiters = waiters.filter((waiter) => !waiting.includes(waiter))
+      return Effect.forEach(waiting, (waiter) => Deferred.succeed(waiter, undefined), { discard: true })
     })
 
   /**
@@ -81,16 +81,17 @@ export const make = (
     lane.used = 0
     lane.arrivedAt = now
     if (rows.length > 0 && holds.byId.size === 0) fresh = true
-    let awaited = holds.byId.size
+    let expected = holds.byId.size
     for (const row of rows) {
       const handler = handlers.get(row.name)
       if (handler === undefined) continue
-      awaited++
+      expected++
       const entry = holds.accept(lane, row, handler, asked + settings.lease)
       // all of them end at one time
       if (row === rows[0]) deadlines.watch(entry)
     }
-    again ||= holds.byId.size < awaited
+    // fewer than that: one of them was held already
+    again ||= holds.byId.size < expected
     return rows.length
   }
 
@@ -170,7 +171,7 @@ export const make = (
       const bring = Effect.uninterruptible(claim(lane, clock))
       claimed += yield* Effect.tapErrorCause(bring, () => {
         if (claimed > 0) begin()
-        return asked
+        return answered
       })
     }
     if (claimed > 0) {
@@ -178,7 +179,7 @@ export const make = (
       begin()
       yield* Effect.yieldNow()
     }
-    yield* asked
+    yield* answered
     if (promoted === undefined && (woken || looked - lookedAt >= settings.pollInterval)) {
       promoted = yield* promote
       if (promoted > 0) return
@@ -197,7 +198,7 @@ export const make = (
   })
 
   return {
-    turn: Effect.suspend(() => (holds.paused ? Effect.zipRight(asked, paused) : look)),
+    turn: Effect.suspend(() => (holds.paused ? Effect.zipRight(answered, paused) : look)),
     asked: Deferred.await(first),
     wake: () => {
       woken = true

@@ -15,7 +15,7 @@ type Locals = FiberRefs.FiberRefs["locals"]
 type Ref = Parameters<Locals["get"]>[0]
 type Stack = Parameters<Locals["set"]>[1]
 
-/** What all jobs of a worker begin with, and what is one's own. Most jobs log nothing, so their names wait to be asked for. */
+/** What all jobs of a worker begin with, and what is one's own. Most log nothing: their names wait to be asked for. */
 class JobLocals extends Derived<Ref, Stack> {
   declare private readonly shared: ReadonlyMap<Ref, Stack>
   declare private readonly context: Stack

@@ -5,8 +5,8 @@ import type { Db } from "./db.js"
 import { qualified } from "./db.js"
 import { isPlain } from "./plain.js"
 
-/** An array of printable texts, whose elements are quoted as JSON quotes them. */
-export const textArray = (texts: ReadonlyArray<string>): string => `{${JSON.stringify(texts).slice(1, -1)}}`
+/** An array of ids. They are printable ASCII, which JSON and arrays quote alike. */
+export const idArray = (ids: ReadonlyArray<string>): string => `{${JSON.stringify(ids).slice(1, -1)}}`
 
 /** Those of the items that an answer names; NULL stands for all. */
 export const named = <Item extends { readonly id: string }>(
@@ -19,8 +19,9 @@ export const named = <Item extends { readonly id: string }>(
 }
 
 /**
- * Answers with the rows of the function, or with its `value` as `answer`, which is planned sooner. A statement of `@effect/sql` makes a span, asks
- * for a connection and can be transformed: where none of these has anything to say, the driver is called at once.
+ * Answers with the rows of the function, or with its `value` as `answer`: such a call is planned sooner. A statement of
+ * `@effect/sql` makes a span, asks for a connection and can be transformed: where none of these has anything to say, the
+ * driver is called at once.
  */
 export const make = (
   { schema, single, sql }: Db,

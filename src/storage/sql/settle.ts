@@ -43,7 +43,7 @@ interface Settled {
 /** Records outcomes of different jobs in one statement; answers which. */
 type Update = (outcomes: ReadonlyArray<Outcome>) => Effect.Effect<ReadonlyArray<Settled>, SqlError | StorageError>
 
-/** When any was refused, what the rows say now tells which. */
+/** When any was refused, what the rows say now tells which: not of one that was rerun or removed in between. */
 const allOrNone = (outcomes: ReadonlyArray<Outcome>, answer: unknown): ReadonlyArray<Outcome> =>
   affected(answer) === outcomes.length ? outcomes : []
 
@@ -94,7 +94,7 @@ const updatePg = (db: Db): Update => {
           // a wake-up for what comes back only: jobs that end are the many
           endsAll(outcomes) ? null : db.channel,
           now,
-          PgCall.textArray(outcomes.map(({ id }) => id)),
+          PgCall.idArray(outcomes.map(({ id }) => id)),
           ...oneOrById(outcomes, ({ token }) => token),
           ...oneOrById(outcomes, ({ to }) => to),
           ...oneOrById(outcomes, delayOf),
