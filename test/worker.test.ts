@@ -33,6 +33,14 @@ const services = JobQueue.layer.pipe(Layer.provideMerge(MemoryStorage.layer))
 
 const row = (id: string) => JobQueue.get(id)
 
+/** A logger that keeps what its lines are annotated with. */
+const notingAnnotations = Effect.map(Ref.make<ReadonlyArray<Record<string, unknown>>>([]), (told) => ({
+  told,
+  logger: Logger.make<unknown, void>(({ annotations }) => {
+    Effect.runSync(Ref.update(told, (all) => [...all, Object.fromEntries(annotations)]))
+  })
+}))
+
 describe("Worker", () => {
   it.scoped("runs a job, decodes its payload, and join gives the typed success", () =>
     Effect.gen(function* () {
@@ -250,10 +258,7 @@ describe("Worker", () => {
 
   it.scoped("a handler logs with the worker's annotations and the job's own", () =>
     Effect.gen(function* () {
-      const told = yield* Ref.make<ReadonlyArray<Record<string, unknown>>>([])
-      const logger = Logger.make<unknown, void>(({ annotations }) => {
-        Effect.runSync(Ref.update(told, (all) => [...all, Object.fromEntries(annotations)]))
-      })
+      const { logger, told } = yield* notingAnnotations
       yield* Effect.gen(function* () {
         const worker = yield* Worker.make([Send]).pipe(
           Effect.provide(Send.toLayer(() => Effect.as(Effect.log("sent"), "done"))),
@@ -271,10 +276,7 @@ describe("Worker", () => {
 
   it.scoped("so does what a handler forks, and what it says itself goes before what the worker says", () =>
     Effect.gen(function* () {
-      const told = yield* Ref.make<ReadonlyArray<Record<string, unknown>>>([])
-      const logger = Logger.make<unknown, void>(({ annotations }) => {
-        Effect.runSync(Ref.update(told, (all) => [...all, Object.fromEntries(annotations)]))
-      })
+      const { logger, told } = yield* notingAnnotations
       yield* Effect.gen(function* () {
         const said = Effect.zipRight(
           Effect.log("here"),

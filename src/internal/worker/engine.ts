@@ -40,10 +40,6 @@ export interface Engine {
   readonly health: () => { readonly [loop: string]: Loop.Health }
 }
 
-interface Turning<E> {
-  readonly turn: Effect.Effect<void, E>
-}
-
 export const make = (
   storage: Service,
   settings: Settings,
@@ -73,15 +69,17 @@ export const make = (
     const within = <A>(limit: Duration.DurationInput, effect: Effect.Effect<A>) =>
       Effect.timeoutOption(Effect.interruptible(Effect.disconnect(effect)), limit)
     const fork = <A>(effect: Effect.Effect<A>) => Effect.forkScoped(Effect.interruptible(effect))
-    const loop = <E>(name: string, { turn }: Turning<E>, made = Loop.make(name)) => {
+    const loop = <E>(
+      name: string,
+      { turn }: { readonly turn: Effect.Effect<void, E> },
+      made = Loop.make(name),
+      first: Effect.Effect<unknown> = Effect.void
+    ) => {
       health.set(name, made.health)
-      return fork(made.run(turn))
+      return fork(Effect.zipRight(first, made.run(turn)))
     }
     // what starts together gets in each other's way, and the jobs that wait already are what a worker is started for
-    const later = <E>(name: string, { turn }: Turning<E>, made = Loop.make(name)) => {
-      health.set(name, made.health)
-      return fork(Effect.zipRight(within(headStart, fetcher.asked), made.run(turn)))
-    }
+    const claimed = within(headStart, fetcher.asked)
     const listening = Loop.make("listener")
     const listener = Listener.make(storage, { jobs: fetcher.wake, schedules: wake.raise }, listening.report(undefined))
 
@@ -90,9 +88,9 @@ export const make = (
     const timing = yield* loop("deadlines", deadlines)
     const claiming = [
       yield* loop("fetcher", fetcher),
-      yield* later("listener", listener, listening),
-      yield* later("scheduler", scheduler, scheduling),
-      yield* later("sweeper", sweeper)
+      yield* loop("listener", listener, listening, claimed),
+      yield* loop("scheduler", scheduler, scheduling, claimed),
+      yield* loop("sweeper", sweeper, undefined, claimed)
     ]
 
     const emptied: Effect.Effect<void> = Effect.suspend(() =>
