@@ -6,25 +6,24 @@ import * as MetricKey from "effect/MetricKey"
 
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
-const settledJobs = counter("dbjobq_settled_total", "Attempts whose outcome was recorded, by outcome")
 const lostLeases = counter("dbjobq_lease_lost_total", "Jobs interrupted because their lease was lost")
 const rescuedJobs = counter("dbjobq_rescued_total", "Expired leases of any worker put back or ended by this process")
 
-/** Looking up a metric by its labels costs more than counting with it, so each owner keeps those of its jobs. */
-const keptByJob = <A>(make: (job: string) => A): ((job: string) => A) => {
+/** Looking up a metric by its labels costs more than counting with it, so each owner keeps those it counts with. */
+const keptBy = <A>(make: (label: string) => A): ((label: string) => A) => {
   const kept = new Map<string, A>()
-  return (job) => {
-    const known = kept.get(job)
+  return (label) => {
+    const known = kept.get(label)
     if (known !== undefined) return known
-    const made = make(job)
-    kept.set(job, made)
+    const made = make(label)
+    kept.set(label, made)
     return made
   }
 }
 
 /** Seconds from an attempt's start to its end, by job. */
 export const attemptSeconds = () =>
-  keptByJob((job) =>
+  keptBy((job) =>
     Metric.fromMetricKey(
       MetricKey.tagged(
         MetricKey.histogram(
@@ -38,24 +37,22 @@ export const attemptSeconds = () =>
     )
   )
 
+const ofJob = (name: string, description: string, job: string) =>
+  MetricKey.tagged(MetricKey.counter(name, { description, incremental: true }), "job", job)
+
 /** Jobs written by this process, by job. */
 export const enqueued = () =>
-  keptByJob((job) =>
-    Metric.fromMetricKey(
-      MetricKey.tagged(
-        MetricKey.counter("dbjobq_enqueued_total", { description: "Jobs written by this process", incremental: true }),
-        "job",
-        job
-      )
-    )
-  )
+  keptBy((job) => Metric.fromMetricKey(ofJob("dbjobq_enqueued_total", "Jobs written by this process", job)))
+
+/** Attempts whose outcome was recorded, by job and outcome. */
+export const settled = () =>
+  keptBy((job) => {
+    const key = ofJob("dbjobq_settled_total", "Attempts whose outcome was recorded, by outcome", job)
+    return keptBy((outcome) => Metric.fromMetricKey(MetricKey.tagged(key, "outcome", outcome)))
+  })
 
 const add = (metric: Metric.Metric.Counter<number>, count: number): Effect.Effect<void> =>
   count === 0 ? Effect.void : Metric.incrementBy(metric, count)
-
-/** For observers of fibers, which are no effects. */
-export const unsafeSettled = (job: string, outcome: string, count: number): void =>
-  settledJobs.pipe(Metric.tagged("job", job), Metric.tagged("outcome", outcome)).unsafeUpdate(count, [])
 
 export const leaseLost: Effect.Effect<void> = Metric.increment(lostLeases)
 

@@ -75,6 +75,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
     const refsFor = jobRefs.make(runtime.fiberRefs)
     const traced = yield* trace.isTraced
     const durationOf = metrics.attemptSeconds()
+    const settledOf = metrics.settled()
     const maxResult = storage.capabilities.limits.resultBytes
     /** The time when this was last looked at: one job's end is the next one's start, where jobs do not wait. */
     let latest = 0
@@ -167,7 +168,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
         durationOf(entry.row.name).unsafeUpdate((latest - entry.startedAt) / 1_000, noLabels)
         if (how._tag === "Settled") {
           holds.recorded++
-          metrics.unsafeSettled(entry.row.name, "complete", 1)
+          settledOf(entry.row.name)("complete").unsafeUpdate(1, noLabels)
         }
         holds.ended(entry, outcomeOf(entry, how))
       }

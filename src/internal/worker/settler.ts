@@ -12,6 +12,8 @@ const batch = 1_000
 /** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */
 const pause = 1_000
 
+const noLabels: ReadonlyArray<never> = []
+
 const failedForGood = Effect.logWarning("dbjobq: a job has failed for good")
 const failedOnce = Effect.logDebug("dbjobq: an attempt has failed; the job will be tried again")
 
@@ -32,6 +34,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
   let flushing: Array<ReadonlyArray<Ending>> = []
   let refused: ReadonlyArray<Ending> = []
   let offeredAt = 0
+  const settledOf = metrics.settled()
 
   const tellLate = ({ row }: Held) =>
     Effect.logWarning("dbjobq: an outcome came too late, the job was no longer held").pipe(
@@ -80,7 +83,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     })
     // a retried job may be due before the fetcher looks again by itself
     if (again) holds.signals.fetch.raise()
-    for (const [job, ends] of counts) for (const [to, count] of ends) metrics.unsafeSettled(job, to, count)
+    for (const [job, ends] of counts) for (const [to, count] of ends) settledOf(job)(to).unsafeUpdate(count, noLabels)
     return telling
   }
 
