@@ -4,6 +4,9 @@ import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import * as MetricKey from "effect/MetricKey"
 
+/** For updates without an effect: the labels are part of the metric. */
+export const noLabels: ReadonlyArray<never> = []
+
 const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
 
 const lostLeases = counter("dbjobq_lease_lost_total", "Jobs interrupted because their lease was lost")
@@ -37,17 +40,17 @@ export const attemptSeconds = () =>
     )
   )
 
-const ofJob = (name: string, description: string, job: string) =>
+const counterOfJob = (name: string, description: string, job: string) =>
   MetricKey.tagged(MetricKey.counter(name, { description, incremental: true }), "job", job)
 
 /** Jobs written by this process, by job. */
 export const enqueued = () =>
-  keptBy((job) => Metric.fromMetricKey(ofJob("dbjobq_enqueued_total", "Jobs written by this process", job)))
+  keptBy((job) => Metric.fromMetricKey(counterOfJob("dbjobq_enqueued_total", "Jobs written by this process", job)))
 
 /** Attempts whose outcome was recorded, by job and outcome. */
 export const settled = () =>
   keptBy((job) => {
-    const key = ofJob("dbjobq_settled_total", "Attempts whose outcome was recorded, by outcome", job)
+    const key = counterOfJob("dbjobq_settled_total", "Attempts whose outcome was recorded, by outcome", job)
     return keptBy((outcome) => Metric.fromMetricKey(MetricKey.tagged(key, "outcome", outcome)))
   })
 

@@ -56,8 +56,6 @@ const best = (lanes: ReadonlyArray<Lane>): Lane | undefined => {
   return found
 }
 
-const noLabels: ReadonlyArray<never> = []
-
 /** A fork copies and compares what refs it begins with; a job is given all of its own at once. */
 const noRefs = FiberRefs.unsafeMake(new Map())
 
@@ -165,10 +163,10 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
       ended(how: Ended) {
         const { entry } = this
         latest = Monotonic.unsafeNow(this.clock)
-        durationOf(entry.row.name).unsafeUpdate((latest - entry.startedAt) / 1_000, noLabels)
+        durationOf(entry.row.name).unsafeUpdate((latest - entry.startedAt) / 1_000, metrics.noLabels)
         if (how._tag === "Settled") {
           holds.recorded++
-          settledOf(entry.row.name)("complete").unsafeUpdate(1, noLabels)
+          settledOf(entry.row.name)("complete").unsafeUpdate(1, metrics.noLabels)
         }
         holds.ended(entry, outcomeOf(entry, how))
       }

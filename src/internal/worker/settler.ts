@@ -12,8 +12,6 @@ const batch = 1_000
 /** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */
 const pause = 1_000
 
-const noLabels: ReadonlyArray<never> = []
-
 const failedForGood = Effect.logWarning("dbjobq: a job has failed for good")
 const failedOnce = Effect.logDebug("dbjobq: an attempt has failed; the job will be tried again")
 
@@ -83,7 +81,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     })
     // a retried job may be due before the fetcher looks again by itself
     if (again) holds.signals.fetch.raise()
-    for (const [job, ends] of counts) for (const [to, count] of ends) settledOf(job)(to).unsafeUpdate(count, noLabels)
+    for (const [job, ends] of counts) for (const [to, count] of ends) settledOf(job)(to).unsafeUpdate(count, metrics.noLabels)
     return telling
   }
 
