@@ -81,7 +81,8 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     })
     // a retried job may be due before the fetcher looks again by itself
     if (again) holds.signals.fetch.raise()
-    for (const [job, ends] of counts) for (const [to, count] of ends) settledOf(job)(to).unsafeUpdate(count, metrics.noLabels)
+    for (const [job, ends] of counts)
+      for (const [to, count] of ends) settledOf(job)(to).unsafeUpdate(count, metrics.noLabels)
     return telling
   }
 
