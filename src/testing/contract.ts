@@ -162,8 +162,8 @@ export const storageContract = (
           job({ priority: 3, uniqueKey: "u" }),
           job({ priority: 3, uniqueKey: "v", payload: `{"a":3}` }),
           job({ queue: `${queue}-other`, tags: ["x", "y"] }),
-          job({ due: { delay: 60_000 }, traceparent: "00-1-2-01", maxAttempts: 9 }),
-          job({ due: { delay: 60_000 }, scheduleId: "s", slot: 5 })
+          job({ due: { delay: hour }, traceparent: "00-1-2-01", maxAttempts: 9 }),
+          job({ due: { delay: hour }, scheduleId: "s", slot: 5 })
         ]
         const refused = [job({ uniqueKey: "u" }), job({ uniqueKey: "v", tags: ["z"] })]
         const answers = yield* insert(...jobs.slice(0, 4), ...refused, ...jobs.slice(4))
@@ -545,7 +545,7 @@ export const storageContract = (
           { id: a.id, token: a.token, to: "complete", result: `"ä \\u0000 \\" 1"` },
           { id: b.id, token: b.token, to: "complete", result: null },
           { id: c.id, token: c.token, to: "fail", failure: `{"c":1}` },
-          { id: d.id, token: d.token, to: "retry", delay: 60_000, failure: `{"d":1}` },
+          { id: d.id, token: d.token, to: "retry", delay: hour, failure: `{"d":1}` },
           { id: e.id, token: e.token + 1, to: "cancel" }
         ])
         assert.deepStrictEqual(answers, [true, true, true, true, false])
