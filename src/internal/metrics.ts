@@ -7,10 +7,14 @@ import * as MetricKey from "effect/MetricKey"
 /** For updates without an effect: the labels are part of the metric. */
 export const noLabels: ReadonlyArray<never> = []
 
-const counter = (name: string, description: string) => Metric.counter(name, { description, incremental: true })
+const counter = (name: string, description: string) => MetricKey.counter(name, { description, incremental: true })
 
-const lostLeases = counter("dbjobq_lease_lost_total", "Jobs interrupted because their lease was lost")
-const rescuedJobs = counter("dbjobq_rescued_total", "Expired leases of any worker put back or ended by this process")
+const lostLeases = Metric.fromMetricKey(
+  counter("dbjobq_lease_lost_total", "Jobs interrupted because their lease was lost")
+)
+const rescuedJobs = Metric.fromMetricKey(
+  counter("dbjobq_rescued_total", "Expired leases of any worker put back or ended by this process")
+)
 
 /** Looking up a metric by its labels costs more than counting with it, so each owner keeps those it counts with. */
 const keptBy = <A>(make: (label: string) => A): ((label: string) => A) => {
@@ -40,18 +44,18 @@ export const attemptSeconds = () =>
     )
   )
 
-const counterOfJob = (name: string, description: string, job: string) =>
-  MetricKey.tagged(MetricKey.counter(name, { description, incremental: true }), "job", job)
-
 /** Jobs written by this process, by job. */
 export const enqueued = () =>
-  keptBy((job) => Metric.fromMetricKey(counterOfJob("dbjobq_enqueued_total", "Jobs written by this process", job)))
+  keptBy((job) =>
+    Metric.fromMetricKey(MetricKey.tagged(counter("dbjobq_enqueued_total", "Jobs written by this process"), "job", job))
+  )
 
 /** Attempts whose outcome was recorded, by job and outcome. */
 export const settled = () =>
   keptBy((job) => {
-    const key = counterOfJob("dbjobq_settled_total", "Attempts whose outcome was recorded, by outcome", job)
-    return keptBy((outcome) => Metric.fromMetricKey(MetricKey.tagged(key, "outcome", outcome)))
+    const attempts = counter("dbjobq_settled_total", "Attempts whose outcome was recorded, by outcome")
+    const ofJob = MetricKey.tagged(attempts, "job", job)
+    return keptBy((outcome) => Metric.fromMetricKey(MetricKey.tagged(ofJob, "outcome", outcome)))
   })
 
 const add = (metric: Metric.Metric.Counter<number>, count: number): Effect.Effect<void> =>
