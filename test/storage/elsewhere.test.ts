@@ -38,8 +38,8 @@ const worker = (filename: string) =>
     )
     const take = Effect.timeout(Queue.take(told), "10 seconds")
     assert.strictEqual((yield* take).id, "ready")
-    // it looks once when it has started
-    yield* Effect.sleep(300)
+    // it looks once within half a second of its start
+    yield* Effect.sleep(600)
     return take
   })
 
@@ -122,6 +122,38 @@ describe("a SQLite file in two processes", () => {
       yield* settled
       assert.strictEqual(yield* Queue.size(heardThere), 0)
       assert.strictEqual(yield* Queue.size(heardHere), 0)
+    })
+  )
+
+  it.scopedLive("of twenty idle workers few ask for one job, the first time too", () =>
+    Effect.gen(function* () {
+      const filename = yield* file
+      const storage = Effect.map(Layer.build(SqliteStorage.layer({ filename })), Context.get(JobStorage))
+      const producer = yield* storage
+      let claims = 0
+      const worker = (owner: string) =>
+        Effect.gen(function* () {
+          const of = yield* storage
+          // twenty processes take their time on a machine of two processors
+          const claim = Effect.delay(
+            Effect.suspend(() => {
+              claims++
+              return of.claim({ names: ["mail"], limit: 1, owner, lease: 60_000 })
+            }),
+            30
+          )
+          yield* Effect.forkScoped(Stream.runForEach(of.wakeups, () => claim))
+        })
+      yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => `w${n}`), worker, { discard: true })
+      const looked = Effect.sleep(1_200)
+      // to begin with, each is told to look
+      yield* looked
+      claims = 0
+      yield* producer.insert([job()])
+      yield* looked
+      assert.isAtLeast(claims, 1)
+      // 2.2 on average: one, and those of the others who look within these 30 ms of 500
+      assert.isAtMost(claims, 9)
     })
   )
 })

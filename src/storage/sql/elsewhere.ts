@@ -25,8 +25,11 @@ interface Seen {
   readonly own: number
 }
 
-/** How long the first look is put off at most: the shortest for a worker that is alone. */
-const spreads = { least: 6, most: 200 }
+/**
+ * How long the first look is put off at most. A worker does not know how many others there are, so it begins with the
+ * longest; one that is alone comes to the shortest in a few jobs.
+ */
+const spreads = { least: 6, most: 500 }
 
 /** Reads only, so that those who find nothing to do are in no writer's way. */
 const look = (db: Db): Effect.Effect<Omit<Seen, "version"> | undefined, SqlError> =>
@@ -50,12 +53,12 @@ interface Lookout {
 
 const lookout = (db: Db): Lookout => {
   let seen: Partial<Seen> = {}
-  let spread = spreads.least
+  let spread = spreads.most
   const compare = (found: Seen): ReadonlyArray<Wakeup> => {
     const before = seen
     seen = found
     // whoever comes too late for what was there leaves the next to others, and whoever got something comes sooner
-    if (before.pending === 1 && before.own !== found.own) spread = Math.max(spreads.least, spread / 2)
+    if (before.pending === 1 && before.own !== found.own) spread = Math.max(spreads.least, spread / 4)
     else if (before.pending === 1 && found.pending === 0) spread = Math.min(spreads.most, spread * 2)
     const later = (key: "due" | "slot") => found[key] !== null && found[key] !== before[key]
     const jobs: ReadonlyArray<Wakeup> = found.pending === 1 || later("due") ? ["jobs"] : []
