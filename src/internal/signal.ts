@@ -5,6 +5,8 @@ import * as FiberId from "effect/FiberId"
 
 export interface Signal {
   readonly raise: () => void
+  /** Whoever is about to see to it need not be told. */
+  readonly lower: () => void
   /** Returns once raised, and lowers it. */
   readonly wait: Effect.Effect<void>
   /** The same for so many milliseconds at most; answers whether it was raised. */
@@ -47,6 +49,9 @@ export const make = (): Signal => {
     raise: () => {
       if (waiting.size === 0) raised = true
       else for (const wake of [...waiting]) wake()
+    },
+    lower: () => {
+      raised = false
     },
     wait: Effect.suspend(() => (lowered() ? Effect.void : Effect.asVoid(until(undefined)))),
     // one fiber, where a race with a sleep would take three

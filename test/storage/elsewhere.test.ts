@@ -144,7 +144,11 @@ describe("a SQLite file in two processes", () => {
           )
           yield* Effect.forkScoped(Stream.runForEach(of.wakeups, () => claim))
         })
-      yield* Effect.forEach(Array.from({ length: 20 }, (_, n) => `w${n}`), worker, { discard: true })
+      yield* Effect.forEach(
+        Array.from({ length: 20 }, (_, n) => `w${n}`),
+        worker,
+        { discard: true }
+      )
       const looked = Effect.sleep(1_200)
       // to begin with, each is told to look
       yield* looked

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as metrics from "../metrics.js"
 import type { Held, Holds } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../monotonic.js"
 import * as Signal from "../signal.js"
 
 export interface Deadlines {

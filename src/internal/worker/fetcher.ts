@@ -10,7 +10,7 @@ import type { Deadlines } from "./deadlines.js"
 import { handBack } from "./handBack.js"
 import type { Holds, Lane } from "./holds.js"
 import { longestSleep } from "./longestSleep.js"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../monotonic.js"
 import type { Settings } from "./options.js"
 import type { Runner } from "./runner.js"
 
@@ -100,11 +100,13 @@ export const make = (
       const asked = Monotonic.unsafeNow(clock)
       reckon(lane, asked)
       const limit = holds.room(lane)
-      if (limit <= 0) {
-        // not asked, so there may be more: the runner looks again when a slot is free
+      if (limit <= lane.ahead / 2) {
+        // not asked, so there may be more: the runner tells when it is worth a claim
         lane.more = true
         return Effect.succeed(0)
       }
+      // until it has answered, room is no reason to ask again
+      lane.more = false
       const { exceptQueues, queues } = lane
       return Effect.flatMap(
         storage.claim({ names, queues, exceptQueues, limit, owner, lease: settings.lease }),
@@ -146,6 +148,7 @@ export const make = (
   })
 
   const look = Effect.gen(function* () {
+    signals.fetch.lower()
     const waiting = waiters
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
     if (waiting.length > 0 && holds.byId.size === 0) woken = true

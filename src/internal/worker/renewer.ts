@@ -5,7 +5,7 @@ import type { StorageError } from "../../JobError.js"
 import type { Service } from "../../JobStorage.js"
 import { lose } from "./deadlines.js"
 import type { Holds } from "./holds.js"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../monotonic.js"
 import type { Settings } from "./options.js"
 
 const batch = 1_000

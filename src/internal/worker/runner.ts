@@ -18,7 +18,7 @@ import { type Deadlines, timeoutOf } from "./deadlines.js"
 import type { Held, Holds, Lane } from "./holds.js"
 import { before } from "./holds.js"
 import * as jobRefs from "./jobRefs.js"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../monotonic.js"
 import type { Settings } from "./options.js"
 
 /** So many jobs at most are started, or for so many milliseconds, before sockets, timers and other fibers get a turn. */

@@ -5,7 +5,7 @@ import type { StorageError } from "../../JobError.js"
 import type { Fire, Fired, ScheduleRow, Service } from "../../JobStorage.js"
 import * as Recurrence from "../../Recurrence.js"
 import { longestSleep } from "./longestSleep.js"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../monotonic.js"
 import type { Signal } from "../signal.js"
 import * as Slots from "./slots.js"
 

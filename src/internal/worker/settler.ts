@@ -6,7 +6,7 @@ import type { Outcome, Service } from "../../JobStorage.js"
 import * as failure from "../failure.js"
 import * as metrics from "../metrics.js"
 import type { Ending, Held, Holds } from "./holds.js"
-import * as Monotonic from "./monotonic.js"
+import * as Monotonic from "../monotonic.js"
 
 const batch = 1_000
 /** How long an outcome that the storage refuses waits before it is offered again, in milliseconds. */

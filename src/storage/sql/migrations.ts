@@ -65,7 +65,7 @@ const create = (dialect: Dialect, schema: string | undefined): ReadonlyArray<str
 )`
         : ""
     }`,
-    `CREATE INDEX IF NOT EXISTS dbjobq_jobs_ready ON ${jobs} (queue, name, priority DESC, run_at, id) WHERE state = 'pending'`,
+    `CREATE INDEX IF NOT EXISTS dbjobq_jobs_ready ON ${jobs} (queue, name, ${pg ? "(~priority)" : "priority DESC"}, run_at, id) WHERE state = 'pending'`,
     `CREATE INDEX IF NOT EXISTS dbjobq_jobs_due ON ${jobs} (run_at) WHERE state = 'scheduled'`,
     `CREATE INDEX IF NOT EXISTS dbjobq_jobs_lease ON ${jobs} (lease_until) WHERE state = 'running'`,
     `CREATE INDEX IF NOT EXISTS dbjobq_jobs_finished ON ${jobs} (state, finished_at) WHERE finished_at IS NOT NULL`,

@@ -21,12 +21,20 @@ const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SE
  * workers, or in a queue that is paused, is hopped over. Several orders are merged by reading some of each, more of those
  * that end before the last of the best. Nothing is locked but what is claimed, or rivals would find nothing where there
  * is enough; what rivals took meanwhile is made up for by whatever is next.
+ *
+ * Of one order, that of `from_queue` and `from_name`, the caller may say up to where it has claimed already. It is taken
+ * to wait there, unseen. When there is not enough, that is forgotten.
  */
 const claim = (schema: string | undefined): string => {
   const jobs = qualified("dbjobq_jobs", schema)
-  const inOrder = (table: string) => `${table}.priority DESC, ${table}.run_at, ${table}.id`
+  // ~ turns the order of the numbers around, so that a place is after another when its row is greater
+  const place = (table: string) => `~${table}.priority, ${table}.run_at, ${table}.id`
   const ready = (columns: string) => `SELECT ${columns} FROM ${jobs} AS j
-          WHERE j.state = 'pending' AND j.queue = p.queue AND j.name = p.name ORDER BY ${inOrder("j")}`
+          WHERE j.state = 'pending' AND j.queue = p.queue AND j.name = p.name AND (${place("j")}) >= (p.turned, p.run_at, p.id)
+          ORDER BY ${place("j")}`
+  const next = (rest: string) => `(SELECT j.queue, j.name, ${place("j")} FROM ${jobs} AS j
+        WHERE j.state = 'pending' AND (j.queue, j.name) > (w.queue, w.name)${rest}
+        ORDER BY j.queue, j.name, ${place("j")} LIMIT 1)`
   // What is locked stays where it is, so it is found again by its place and not by its key. That is a statement of its
   // own, which sees what was committed up to the lock.
   const take = (places: string) => `picked := ARRAY(
@@ -37,17 +45,24 @@ const claim = (schema: string | undefined): string => {
       started_at = present, progress = NULL, progress_message = NULL
     WHERE c.ctid = ANY(picked)
     RETURNING c.id, c.name, c.queue, c.priority, c.payload, c.run_at::float8, c.attempt, c.max_attempts, c.token::float8,
-      c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;`
+      c.traceparent, c.schedule_id, c.slot::float8, c.enqueued_at::float8;
+    GET DIAGNOSTICS got = ROW_COUNT;
+    wanted := wanted - got;`
   return `CREATE OR REPLACE FUNCTION ${qualified("dbjobq_claim", schema)}(
-  at bigint, names text[], queues text[], except_queues text[], max_rows integer, claimer text, lease bigint
+  at bigint, names text[], queues text[], except_queues text[], max_rows integer, claimer text, lease bigint,
+  from_queue text, from_name text, from_priority integer, from_run_at bigint, from_id text
 ) RETURNS TABLE (
   id text, name text, queue text, priority integer, payload text, "runAt" float8, attempt integer,
   "maxAttempts" integer, token float8, traceparent text, "scheduleId" text, slot float8, "enqueuedAt" float8
 ) LANGUAGE plpgsql VOLATILE ${planned} AS $dbjobq$
 #variable_conflict use_column
 ${present("$1")}
+  wanted integer := $5;
   in_queue text[];
   of_name text[];
+  turned integer[];
+  due bigint[];
+  first text[];
   orders integer;
   reach integer[];
   best text[];
@@ -55,45 +70,54 @@ ${present("$1")}
   picked tid[];
   got integer;
 BEGIN
-  WITH RECURSIVE waiting (queue, name) AS (
-    (SELECT j.queue, j.name FROM ${jobs} AS j WHERE j.state = 'pending' ORDER BY j.queue, j.name LIMIT 1)
-    UNION ALL
-    SELECT n.queue, n.name FROM waiting AS w CROSS JOIN LATERAL (
-      SELECT j.queue, j.name FROM ${jobs} AS j WHERE j.state = 'pending' AND (j.queue, j.name) > (w.queue, w.name)
-      ORDER BY j.queue, j.name LIMIT 1
-    ) AS n
-  )
-  SELECT array_agg(w.queue), array_agg(w.name), count(*) INTO in_queue, of_name, orders FROM waiting AS w
-  WHERE w.name = ANY($2) AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
-    AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused);
-  IF orders > 1 THEN
-    reach := array_fill(CAST(least(2 * $5::bigint / orders + ${leastRead}, $5) AS integer), ARRAY[orders]);
-    LOOP
-      SELECT array_agg(m.id) FILTER (WHERE m.place <= $5), array_agg(m.number) FILTER (WHERE m.ends AND m.place < $5)
-      INTO best, ended FROM (
-        SELECT r.id, p.number, r.nth = p.reach AND p.reach < $5 AS ends, row_number() OVER (ORDER BY ${inOrder("r")}) AS place
-        FROM unnest(in_queue, of_name, reach) WITH ORDINALITY AS p (queue, name, reach, number) CROSS JOIN LATERAL (
-          SELECT l.id, l.priority, l.run_at, row_number() OVER () AS nth FROM (
-            ${ready("j.id, j.priority, j.run_at")} LIMIT p.reach
-          ) AS l
-        ) AS r
-      ) AS m;
-      EXIT WHEN ended IS NULL;
-      FOR n IN 1 .. cardinality(ended) LOOP
-        reach[ended[n]] := least(8 * reach[ended[n]]::bigint, $5);
+  LOOP
+    WITH RECURSIVE waiting (queue, name, turned, run_at, id) AS (
+      SELECT '' COLLATE "C", '' COLLATE "C", 0, 0::bigint, '' COLLATE "C"
+      UNION ALL
+      SELECT n.* FROM waiting AS w CROSS JOIN LATERAL (
+        ${next(" AND (j.queue, j.name) < (from_queue, from_name)")}
+        UNION ALL
+        (SELECT from_queue, from_name, ~from_priority, from_run_at, from_id WHERE (w.queue, w.name) < (from_queue, from_name))
+        UNION ALL
+        ${next("")}
+        LIMIT 1
+      ) AS n
+    )
+    SELECT array_agg(w.queue), array_agg(w.name), array_agg(w.turned), array_agg(w.run_at), array_agg(w.id), count(*)
+    INTO in_queue, of_name, turned, due, first, orders FROM waiting AS w
+    WHERE w.name = ANY($2) AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
+      AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused);
+    got := 0;
+    best := NULL;
+    IF orders > 1 THEN
+      reach := array_fill(CAST(least(2 * wanted::bigint / orders + ${leastRead}, wanted) AS integer), ARRAY[orders]);
+      LOOP
+        SELECT array_agg(m.id) FILTER (WHERE m.place <= wanted), array_agg(m.number) FILTER (WHERE m.ends AND m.place < wanted)
+        INTO best, ended FROM (
+          SELECT r.id, p.number, r.nth = p.reach AND p.reach < wanted AS ends, row_number() OVER (ORDER BY ${place("r")}) AS place
+          FROM unnest(in_queue, of_name, turned, due, first, reach) WITH ORDINALITY
+            AS p (queue, name, turned, run_at, id, reach, number) CROSS JOIN LATERAL (
+            SELECT l.id, l.priority, l.run_at, row_number() OVER () AS nth FROM (
+              ${ready("j.id, j.priority, j.run_at")} LIMIT p.reach
+            ) AS l
+          ) AS r
+        ) AS m;
+        EXIT WHEN ended IS NULL;
+        FOR n IN 1 .. cardinality(ended) LOOP
+          reach[ended[n]] := least(8 * reach[ended[n]]::bigint, wanted);
+        END LOOP;
       END LOOP;
-    END LOOP;
-    -- the state in a way that no index is for: these are few, and known by their key
-    ${take(`SELECT j.ctid FROM ${jobs} AS j WHERE j.id = ANY(best) AND coalesce(j.state, '') = 'pending' FOR UPDATE OF j SKIP LOCKED`)}
-    GET DIAGNOSTICS got = ROW_COUNT;
-    IF got >= coalesce(cardinality(best), 0) THEN RETURN; END IF;
-    max_rows := $5 - got;
-  END IF;
-  IF orders > 0 THEN
-    ${take(`SELECT o.ctid FROM unnest(in_queue, of_name) AS p (queue, name) CROSS JOIN LATERAL (
-        ${ready("j.ctid")} LIMIT max_rows FOR UPDATE OF j SKIP LOCKED
-      ) AS o LIMIT max_rows`)}
-  END IF;
+      -- the state in a way that no index is for: these are few, and known by their key
+      ${take(`SELECT j.ctid FROM ${jobs} AS j WHERE j.id = ANY(best) AND coalesce(j.state, '') = 'pending' FOR UPDATE OF j SKIP LOCKED`)}
+    END IF;
+    IF orders = 1 OR got < cardinality(best) THEN
+      ${take(`SELECT o.ctid FROM unnest(in_queue, of_name, turned, due, first) AS p (queue, name, turned, run_at, id) CROSS JOIN LATERAL (
+        ${ready("j.ctid")} LIMIT wanted FOR UPDATE OF j SKIP LOCKED
+      ) AS o LIMIT wanted`)}
+    END IF;
+    EXIT WHEN wanted = 0 OR from_queue IS NULL;
+    from_queue := NULL;
+  END LOOP;
 END
 $dbjobq$`
 }

@@ -5,7 +5,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { liveClock } from "../liveClock.js"
+import { liveClock } from "./liveClock.js"
 
 /** Each job asks once: the runtime's own clock is read without the large integers that Effect's interface is made of. */
 export const unsafeNow = (clock: Clock.Clock): number =>
