@@ -65,6 +65,34 @@ describe("claiming ahead", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scopedLive("what ends while a claim is under way is no reason for another", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      const brought = yield* Ref.make<ReadonlyArray<number>>([])
+      const slow = JobStorage.JobStorage.of({
+        ...storage,
+        claim: (request) =>
+          Effect.tap(Effect.delay(storage.claim(request), "20 millis"), (rows) =>
+            Ref.update(brought, (before) => [...before, rows.length])
+          )
+      })
+      yield* JobQueue.enqueueAll(Resize, Array.from({ length: 1_000 }))
+      const { resize } = taking("5 millis")
+      yield* Worker.make([Resize], { concurrency: 20, shutdownTimeout: 0 }).pipe(
+        Effect.provide(resize),
+        Effect.provideService(JobStorage.JobStorage, slow)
+      )
+      yield* Effect.repeat(Effect.delay(JobQueue.counts, "10 millis"), {
+        until: ([first]) => first?.state === "completed" && first.count === 1_000
+      })
+      // another claim would have come by now
+      yield* Effect.sleep("100 millis")
+      const claims = yield* Ref.get(brought)
+      assert.isAbove(claims.length, 3)
+      assert.notInclude(claims, 0)
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("the storage is told of releases, and the worker does not count them as attempts", () =>
     Effect.gen(function* () {
       const storage = yield* JobStorage.JobStorage

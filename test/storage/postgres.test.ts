@@ -8,7 +8,10 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
 import * as Tracer from "effect/Tracer"
+import type { StorageError } from "../../src/JobError.js"
 import { JobStorage, Transactional, type Wakeup } from "../../src/JobStorage.js"
 import * as PgStorage from "../../src/storage/PgStorage.js"
 import * as SqlStorage from "../../src/storage/SqlStorage.js"
@@ -398,6 +401,108 @@ else {
         assert.notInclude(error.message, "secret")
       }).pipe(Effect.timeout("10 seconds"))
     )
+
+    it.live("a claim that follows a full one does not walk over what has been claimed", () => {
+      const schema = fresh()
+      return Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const sql = yield* SqlClient.SqlClient
+        yield* storage.insert(Array.from({ length: 4_000 }, () => job()))
+        const entriesRead = Effect.map(
+          sql<{ readonly read: string }>`SELECT pg_stat_get_xact_tuples_returned(
+            ${`${schema}.dbjobq_jobs_ready`}::regclass) AS read`,
+          ([row]) => Number(row?.read)
+        )
+        const claim = (limit: number) => storage.claim({ names: ["mail"], limit, owner: "w", lease: 60_000 })
+        // in one transaction nothing that is claimed can be forgotten, as under an old snapshot
+        const read = yield* sql.withTransaction(
+          Effect.gen(function* () {
+            assert.lengthOf(yield* claim(3_000), 3_000)
+            const before = yield* entriesRead
+            for (let n = 0; n < 9; n++) assert.lengthOf(yield* claim(100), 100)
+            return (yield* entriesRead) - before
+          })
+        )
+        assert.isAtLeast(read, 900)
+        assert.isBelow(read, 1_500)
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema })))
+    })
+
+    describe("claims that go on where the last ended", () => {
+      const limit = 100
+      const setup = <A, E>(
+        use: (
+          storage: Context.Tag.Service<JobStorage>,
+          ids: (names?: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, StorageError>
+        ) => Effect.Effect<A, E>
+      ) =>
+        Effect.gen(function* () {
+          const storage = yield* JobStorage
+          yield* storage.insert(Array.from({ length: 3 * limit }, () => job()))
+          return yield* use(storage, (names = ["mail"]) =>
+            Effect.map(storage.claim({ names, limit, owner: "w", lease: 60_000 }), (rows) => rows.map(({ id }) => id))
+          )
+        }).pipe(Effect.provide(PgStorage.layer({ url, schema: fresh() })), Effect.provide(TestContext.TestContext))
+      const urgent = (name: string) => job({ name, priority: 1 })
+
+      it.live("see after half a second what is more urgent", () =>
+        setup((storage, claim) =>
+          Effect.gen(function* () {
+            yield* claim()
+            const job = urgent("mail")
+            yield* storage.insert([job])
+            assert.notInclude(yield* claim(), job.id)
+            yield* TestClock.adjust("501 millis")
+            assert.strictEqual((yield* claim())[0], job.id)
+          })
+        )
+      )
+
+      it.live("look again at all when there is less than they want", () =>
+        setup((storage, claim) =>
+          Effect.gen(function* () {
+            yield* claim()
+            const job = urgent("mail")
+            yield* storage.insert([job])
+            yield* claim()
+            const rest = yield* claim()
+            assert.lengthOf(rest, limit)
+            assert.notInclude(rest, job.id)
+            assert.deepStrictEqual(yield* claim(), [job.id])
+            assert.deepStrictEqual(yield* claim(), [])
+          })
+        )
+      )
+
+      it.effect("see at once what other names have", () =>
+        setup((storage, claim) =>
+          Effect.gen(function* () {
+            const names = ["apples", "mail", "pears"]
+            yield* claim(names)
+            const jobs = [urgent("apples"), urgent("pears")]
+            yield* storage.insert(jobs)
+            const next = yield* claim(names)
+            assert.lengthOf(next, limit)
+            assert.sameMembers(
+              next.slice(0, 2),
+              jobs.map(({ id }) => id)
+            )
+          })
+        )
+      )
+
+      it.effect("see at once that their queue is paused", () =>
+        setup((storage, claim) =>
+          Effect.gen(function* () {
+            yield* claim()
+            yield* storage.pauseQueue("default")
+            assert.deepStrictEqual(yield* claim(), [])
+            yield* storage.resumeQueue("default")
+            assert.lengthOf(yield* claim(), limit)
+          })
+        )
+      )
+    })
 
     it.effect("refuses a schema name outside the allow-list", () =>
       Effect.sync(() => {

@@ -65,20 +65,28 @@ export const make = (
       return Effect.forEach(waiting, (waiter) => Deferred.succeed(waiter, undefined), { discard: true })
     })
 
+  const countFrom = (lane: Lane, now: number) => {
+    lane.claimed = 0
+    lane.used = 0
+    lane.countedFrom = now
+  }
+
   /**
-   * As many ahead as the lane uses up in a while, at the rate of what it has used up since the last claim. A few do not
-   * show a rate: a claim may follow another at once, when a hint comes.
+   * As many ahead as the lane uses up in a while, at the rate of what it has used up since this was last done. A few do
+   * not show a rate: a claim may follow another at once, when a hint comes.
    */
   const reckon = (lane: Lane, now: number) => {
     if (!claimsAhead || !lane.more || lane.used === 0 || 2 * lane.used < lane.claimed) return
-    const rate = lane.used / Math.max(1, now - lane.arrivedAt)
+    const rate = lane.used / Math.max(1, now - lane.countedFrom)
     // no more than tenfold at once: the first few jobs may not be like the others
     lane.ahead = Math.min(settings.prefetch, 10 * lane.claimed, Math.ceil(ahead * rate))
+    countFrom(lane, now)
   }
 
   const accept = (lane: Lane, rows: ReadonlyArray<ClaimedJob>, asked: number, now: number) => {
-    lane.claimed = rows.length
-    lane.used = 0
+    // when there was not enough, or nothing to do meanwhile, that says nothing of how fast jobs are
+    if (!lane.more || lane.claimed + lane.used === 0) countFrom(lane, now)
+    lane.claimed += rows.length
     lane.arrivedAt = now
     if (rows.length > 0 && holds.byId.size === 0) fresh = true
     let expected = holds.byId.size

@@ -47,10 +47,12 @@ export interface Lane {
   ahead: number
   /** The last claim brought all that was asked for. */
   more: boolean
-  /** Of the last claim: how many jobs it brought, and when; and how many have ended since. */
-  claimed: number
+  /** When the last claim brought jobs. */
   arrivedAt: number
+  /** How many jobs claims have brought since this was last looked at, and how many have ended. */
+  claimed: number
   used: number
+  countedFrom: number
 }
 
 /** What is to be recorded of an entry. */
@@ -106,9 +108,10 @@ const makeLanes = (concurrency: number, queues: ReadonlyMap<string, number>): Re
     running: 0,
     ahead: 0,
     more: true,
-    claimed: 0,
     arrivedAt: 0,
-    used: 0
+    claimed: 0,
+    used: 0,
+    countedFrom: 0
   })
   return [lane(concurrency), ...Array.from(queues, ([queue, limit]) => lane(limit, queue))]
 }
