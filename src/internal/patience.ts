@@ -31,14 +31,21 @@ export const within = <A, E, R, E2>(
         giveUp()
         resume(Effect.zipRight(Fiber.interruptFork(fiber), late))
       }, millis)
-      // a fiber that fails says so in the log, with what the driver says of values
-      const fiber = Runtime.runFork(runtime, Effect.exit(call))
-      fiber.addObserver((over) => {
-        const exit = Exit.flatten(over)
-        if (waiting) {
+      // Not the fiber's own exit: fibers under way are referred to by old garbage, and young collections would keep with
+      // them what they answered. And one that fails says so in the log, with what the driver says of values.
+      const fiber = Runtime.runFork(
+        runtime,
+        Effect.flatMap(Effect.exit(call), (exit) => {
+          if (!waiting) return Exit.isSuccess(exit) ? stray(exit.value) : Effect.void
           giveUp()
           resume(exit)
-        } else if (Exit.isSuccess(exit)) Runtime.runFork(runtime, stray(exit.value))
+          return Effect.void
+        })
+      )
+      fiber.addObserver((over) => {
+        if (!waiting || Exit.isSuccess(over)) return
+        giveUp()
+        resume(Exit.failCause(over.cause))
       })
       return Effect.suspend(() => {
         giveUp()

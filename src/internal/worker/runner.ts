@@ -8,7 +8,7 @@ import * as FiberRefs from "effect/FiberRefs"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type { CurrentJob } from "../../Job.js"
-import type { ClaimedJob, Outcome, Service } from "../../JobStorage.js"
+import type { ClaimedJob, Hold, Outcome, Service } from "../../JobStorage.js"
 import type { Ended, Lent } from "../attempt.js"
 import * as EventLoop from "../eventLoop.js"
 import * as failure from "../failure.js"
@@ -25,12 +25,26 @@ import type { Settings } from "./options.js"
 const burst = 1_000
 const slice = 10
 
+/** How nearly all end. A class, for the reason that `Held` is one. */
+class Completed implements Hold {
+  readonly id: string
+  readonly token: number
+  readonly to = "complete"
+  readonly result: string | null
+
+  constructor(id: string, token: number, result: string | null) {
+    this.id = id
+    this.token = token
+    this.result = result
+  }
+}
+
 /** What the settler records, or undefined when there is nothing left to record. */
 const outcomeOf = ({ reason, row: { id, token } }: Held, ended: Ended): Outcome | undefined => {
   if (reason === "lost") return undefined
   switch (ended._tag) {
     case "Success":
-      return { id, token, to: "complete", result: ended.result }
+      return new Completed(id, token, ended.result)
     case "Settled":
     case "Fenced":
       return undefined

@@ -18,7 +18,16 @@ export interface Deadline {
   /** Closes the connection, so that its pool forgets it, and ends on the server what it was busy with. */
   readonly breakOff: (connection: Connection) => Effect.Effect<void>
   /** Runs single statements and keeps the time itself, where the driver lets it; else a connection is reserved for each. */
-  readonly single?: Omit<Connection, "executeStream"> | undefined
+  readonly single?: Single | undefined
+}
+
+/** A driver's own way to run a statement by itself. */
+export interface Single extends Omit<Connection, "executeStream"> {
+  /** Rows as arrays, of whatever the statement selects. */
+  readonly executeArrays: <Values extends ReadonlyArray<unknown>>(
+    text: string,
+    values: ReadonlyArray<unknown>
+  ) => Effect.Effect<ReadonlyArray<Values>, SqlError>
 }
 
 class Late extends Error {

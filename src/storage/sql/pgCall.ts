@@ -2,6 +2,7 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Db } from "./db.js"
+import type { Single } from "./deadline.js"
 import { qualified } from "./db.js"
 import { isPlain } from "./plain.js"
 
@@ -18,24 +19,48 @@ export const named = <Item extends { readonly id: string }>(
   return items.filter(({ id }) => ids.has(id))
 }
 
+type Answer<A> = Effect.Effect<ReadonlyArray<A>, SqlError>
+
+const textOf = ({ schema }: Db, name: string, arity: number, answers: "rows" | "value"): string => {
+  const places = Array.from({ length: arity }, (_, i) => `$${i + 1}`).join(", ")
+  const called = `${qualified(name, schema)}(${places}) AS answer`
+  return answers === "rows" ? `SELECT * FROM ${called}` : `SELECT ${called}`
+}
+
 /**
- * Answers with the rows of the function, or with its `value` as `answer`: such a call is planned sooner. A statement of
- * `@effect/sql` makes a span, asks for a connection and can be transformed: where none of these has anything to say, the
- * driver is called at once.
+ * A statement of `@effect/sql` makes a span, asks for a connection and can be transformed: where none of these has
+ * anything to say, the driver is called at once.
  */
+const run = <A extends object>(
+  { single, sql }: Db,
+  text: string,
+  values: ReadonlyArray<unknown>,
+  atOnce: (single: Single) => Answer<A>
+): Answer<A> =>
+  Effect.withFiberRuntime<ReadonlyArray<A>, SqlError>((fiber) =>
+    single !== undefined && isPlain(fiber) ? atOnce(single) : sql.unsafe<A>(text, [...values])
+  )
+
+/** Answers with the rows of the function, or with its `value` as `answer`: such a call is planned sooner. */
 export const make = (
-  { schema, single, sql }: Db,
+  db: Db,
   name: string,
   arity: number,
   answers: "rows" | "value"
-): (<A extends object>(values: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<A>, SqlError>) => {
-  const places = Array.from({ length: arity }, (_, i) => `$${i + 1}`).join(", ")
-  const called = `${qualified(name, schema)}(${places}) AS answer`
-  const text = answers === "rows" ? `SELECT * FROM ${called}` : `SELECT ${called}`
+): (<A extends object>(values: ReadonlyArray<unknown>) => Answer<A>) => {
+  const text = textOf(db, name, arity, answers)
   return <A extends object>(values: ReadonlyArray<unknown>) =>
-    Effect.withFiberRuntime<ReadonlyArray<A>, SqlError>((fiber) =>
-      single !== undefined && isPlain(fiber)
-        ? single.execute(text, values, undefined)
-        : sql.unsafe<A>(text, [...values])
-    )
+    run<A>(db, text, values, (single) => single.execute(text, values, undefined))
+}
+
+/** Answers with the rows of the function, each made of its columns by `row`: a class, where they are many and held. */
+export const rows = <Columns extends ReadonlyArray<unknown>, A extends object>(
+  db: Db,
+  name: string,
+  arity: number,
+  row: (columns: Columns) => A
+): ((values: ReadonlyArray<unknown>) => Answer<A>) => {
+  const text = textOf(db, name, arity, "rows")
+  return (values) =>
+    run(db, text, values, (single) => Effect.map(single.executeArrays<Columns>(text, values), (all) => all.map(row)))
 }

@@ -5,6 +5,7 @@ import { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Pool, type PoolClient, type PoolConfig, type QueryResult } from "pg"
+import type { Single } from "./deadline.js"
 import { late } from "./deadline.js"
 import { isReadOnly } from "./isTransient.js"
 import * as Sockets from "./sockets.js"
@@ -21,7 +22,7 @@ const backendOf = (client: PoolClient): unknown => Reflect.get(client, "processI
  * given up on, late or interrupted, is cancelled on the server, where that is known by its own number and not hidden by
  * a pooler, and its connection closed: it must not be lent again while the statement may still be under way.
  */
-export const statements = (pool: Pool, millis: number): Omit<Connection, "executeStream"> => {
+export const statements = (pool: Pool, millis: number): Single => {
   const run = <A>(
     text: string,
     values: ReadonlyArray<unknown>,
@@ -84,6 +85,7 @@ export const statements = (pool: Pool, millis: number): Omit<Connection, "execut
     execute: rows,
     executeRaw: (text, values) => run(text, values, (result) => result),
     executeValues: (text, values) => run(text, values, (result) => result.rows, "array"),
+    executeArrays: (text, values) => run(text, values, (result) => result.rows, "array"),
     executeUnprepared: rows
   }
 }
