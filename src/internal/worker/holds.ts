@@ -55,10 +55,15 @@ export interface Lane {
   countedFrom: number
 }
 
-/** What is to be recorded of an entry. */
-export interface Ending {
+/** What is to be recorded of an entry. A class, for the reason that `Held` is one. */
+export class Ending {
   readonly entry: Held
   readonly outcome: Outcome
+
+  constructor(entry: Held, outcome: Outcome) {
+    this.entry = entry
+    this.outcome = outcome
+  }
 }
 
 /** What the loops of one worker share. */
@@ -137,7 +142,7 @@ export const make = (settings: Settings, paused: boolean): Holds => {
 
   const settle = (entry: Held, outcome: Outcome) => {
     entry.phase = "settling"
-    holds.endings.push({ entry, outcome })
+    holds.endings.push(new Ending(entry, outcome))
     signals.settle.raise()
   }
 

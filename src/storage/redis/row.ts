@@ -1,4 +1,5 @@
 /** How a job's hash becomes a row. Absent fields are nulls, or the value of a job that never ran. */
+import { Claimed } from "../../internal/claimed.js"
 import type { ClaimedJob, JobRow, State } from "../../JobStorage.js"
 import * as Reply from "./reply.js"
 
@@ -130,19 +131,19 @@ export const toClaimed = (reply: ReadonlyArray<unknown>): ClaimedJob => {
     slot,
     enqueuedAt
   ] = reply
-  return {
-    id: Reply.text(id),
-    name: Reply.text(name),
-    queue: Reply.text(queue),
-    priority: Reply.number(priority),
-    payload: Reply.text(payload),
-    runAt: Reply.number(runAt),
-    attempt: Reply.number(attempt),
-    maxAttempts: Reply.number(maxAttempts),
-    token: Reply.number(token),
-    traceparent: Reply.textOrNull(traceparent),
-    scheduleId: Reply.textOrNull(scheduleId),
-    slot: Reply.numberOrNull(slot),
-    enqueuedAt: Reply.number(enqueuedAt)
-  }
+  return new Claimed(
+    Reply.text(id),
+    Reply.text(name),
+    Reply.text(queue),
+    Reply.number(priority),
+    Reply.text(payload),
+    Reply.number(runAt),
+    Reply.number(attempt),
+    Reply.number(maxAttempts),
+    Reply.number(token),
+    Reply.textOrNull(traceparent),
+    Reply.textOrNull(scheduleId),
+    Reply.numberOrNull(slot),
+    Reply.number(enqueuedAt)
+  )
 }

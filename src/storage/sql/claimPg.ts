@@ -1,5 +1,6 @@
 /** By a function that keeps its plan, and carries the settings that keep the planner from sorting the backlog. */
 import * as Effect from "effect/Effect"
+import { Claimed } from "../../internal/claimed.js"
 import * as Monotonic from "../../internal/monotonic.js"
 import type { ClaimedJob } from "../../JobStorage.js"
 import type { Claim } from "./claimOrder.js"
@@ -12,55 +13,6 @@ import * as PgCall from "./pgCall.js"
 const goesOn = 500
 /** A claim of fewer comes too seldom for what it walks over to matter, and should see what is urgent. */
 const fewest = 100
-
-type Columns = readonly [
-  id: string,
-  name: string,
-  queue: string,
-  priority: number,
-  payload: string,
-  runAt: number,
-  attempt: number,
-  maxAttempts: number,
-  token: number,
-  traceparent: string | null,
-  scheduleId: string | null,
-  slot: number | null,
-  enqueuedAt: number
-]
-
-/** The driver's own literals become old when many are held, and all that they refer to with them. */
-class Claimed implements ClaimedJob {
-  readonly id: string
-  readonly name: string
-  readonly queue: string
-  readonly priority: number
-  readonly payload: string
-  readonly runAt: number
-  readonly attempt: number
-  readonly maxAttempts: number
-  readonly token: number
-  readonly traceparent: string | null
-  readonly scheduleId: string | null
-  readonly slot: number | null
-  readonly enqueuedAt: number
-
-  constructor(columns: Columns) {
-    this.id = columns[0]
-    this.name = columns[1]
-    this.queue = columns[2]
-    this.priority = columns[3]
-    this.payload = columns[4]
-    this.runAt = columns[5]
-    this.attempt = columns[6]
-    this.maxAttempts = columns[7]
-    this.token = columns[8]
-    this.traceparent = columns[9]
-    this.scheduleId = columns[10]
-    this.slot = columns[11]
-    this.enqueuedAt = columns[12]
-  }
-}
 
 /** The last of the rows in claim order, where they are all of one queue and name. */
 const lastOfOne = (rows: ReadonlyArray<ClaimedJob>): ClaimedJob | undefined => {
@@ -79,7 +31,12 @@ const lastOfOne = (rows: ReadonlyArray<ClaimedJob>): ClaimedJob | undefined => {
  * not looked whether something has come before that place.
  */
 export const claimPg = (db: Db): Claim => {
-  const call = PgCall.rows(db, "dbjobq_claim", 12, (columns: Columns) => new Claimed(columns))
+  const call = PgCall.rows(
+    db,
+    "dbjobq_claim",
+    12,
+    (columns: ConstructorParameters<typeof Claimed>) => new Claimed(...columns)
+  )
   /** Where the last claim ended, and when it was last begun from the beginning. */
   let reached: { readonly last: ClaimedJob; readonly since: number } | undefined
   return ({ exceptQueues, lease, limit, names, owner, queues }) =>
