@@ -93,6 +93,41 @@ describe("claiming ahead", () => {
     }).pipe(Effect.provide(services))
   )
 
+  it.scopedLive("a storage that records slowly is not given ever more to record", () =>
+    Effect.gen(function* () {
+      const storage = yield* JobStorage.JobStorage
+      const claimed = yield* Ref.make(0)
+      const settled = yield* Ref.make(0)
+      const most = yield* Ref.make(0)
+      const slow = JobStorage.JobStorage.of({
+        ...storage,
+        claim: (request) =>
+          Effect.tap(storage.claim(request), (rows) =>
+            Effect.gen(function* () {
+              const open = (yield* Ref.updateAndGet(claimed, (n) => n + rows.length)) - (yield* Ref.get(settled))
+              yield* Ref.update(most, (n) => Math.max(n, open))
+            })
+          ),
+        settle: (outcomes) =>
+          Effect.zipRight(
+            Ref.update(settled, (n) => n + outcomes.length),
+            Effect.delay(storage.settle(outcomes), "50 millis")
+          )
+      })
+      yield* JobQueue.enqueueAll(Resize, Array.from({ length: 5_000 }))
+      const noop = Resize.toLayer(() => Effect.void)
+      yield* Worker.make([Resize], { concurrency: 10, prefetch: 100, shutdownTimeout: 0 }).pipe(
+        Effect.provide(noop),
+        Effect.provideService(JobStorage.JobStorage, slow)
+      )
+      yield* Effect.repeat(Effect.delay(JobQueue.counts, "10 millis"), {
+        until: ([first]) => first?.state === "completed" && first.count === 5_000
+      })
+      // those that wait to be recorded, at most as many as may be held ahead, and another claim's
+      assert.isAtMost(yield* Ref.get(most), 2 * (100 + 10) + 10)
+    }).pipe(Effect.provide(services))
+  )
+
   it.scoped("the storage is told of releases, and the worker does not count them as attempts", () =>
     Effect.gen(function* () {
       const storage = yield* JobStorage.JobStorage

@@ -107,9 +107,9 @@ export const make = (
     Effect.suspend(() => {
       const asked = Monotonic.unsafeNow(clock)
       reckon(lane, asked)
-      const limit = holds.room(lane)
-      if (limit <= lane.ahead / 2) {
-        // not asked, so there may be more: the runner tells when it is worth a claim
+      const limit = holds.wanted(lane)
+      if (limit === 0) {
+        // not asked, so there may be more: whoever makes room asks
         lane.more = true
         return Effect.succeed(0)
       }

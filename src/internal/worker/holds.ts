@@ -72,8 +72,10 @@ export interface Holds {
   readonly byId: Omit<ById<Held>, "set" | "delete">
   /** Jobs running now. */
   readonly running: () => number
-  /** How many jobs the lane can take: its free slots and its share ahead of them. */
-  readonly room: (lane: Lane) => number
+  /** How many jobs to claim for the lane now: for its free slots, and ahead of them; none where that is not worth a claim. */
+  readonly wanted: (lane: Lane) => number
+  /** Tells the fetcher where there may be more of what is wanted. */
+  readonly ask: () => void
   /** Attempts whose outcome is recorded. */
   recorded: number
   /** Claims nothing and starts nothing while true. */
@@ -150,10 +152,16 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     lanes: makeLanes(settings.concurrency, settings.queues),
     byId,
     running: () => running,
-    room: (lane) =>
-      Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running)) +
-      lane.ahead -
-      lane.buffer.length,
+    wanted: (lane) => {
+      // a storage that records more slowly than jobs end would have ever more of them to record
+      if (holds.endings.length > settings.prefetch + settings.concurrency) return 0
+      const free = Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running))
+      const room = free + lane.ahead - lane.buffer.length
+      return room > lane.ahead / 2 ? room : 0
+    },
+    ask: () => {
+      if (holds.lanes.some((lane) => lane.more && holds.wanted(lane) > 0)) signals.fetch.raise()
+    },
     recorded: 0,
     paused,
     endings: [],

@@ -218,7 +218,7 @@ export const make = (storage: Service, settings: Settings, holds: Holds, deadlin
         started++
         full = started === burst || latest - began >= slice
       }
-      if (holds.lanes.some((lane) => lane.more && holds.room(lane) > lane.ahead / 2)) holds.signals.fetch.raise()
+      holds.ask()
       return full
     }
 

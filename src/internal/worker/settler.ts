@@ -140,7 +140,11 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
       if (endings !== undefined) {
         return Effect.matchEffect(settle(endings), {
           onFailure: (error) => isolate(endings, error, now),
-          onSuccess: () => Effect.sync(() => flushing.pop())
+          onSuccess: () =>
+            Effect.sync(() => {
+              flushing.pop()
+              holds.ask()
+            })
         })
       }
       return refused.length > 0
