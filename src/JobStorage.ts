@@ -421,7 +421,9 @@ export interface Service {
 
   /**
    * Takes the best pending rows (priority high first, then `runAt`, then id) of known names in unpaused queues:
-   * state running, attempt and token up by one, lease set. Never more than `limit`, returned in that order.
+   * state running, attempt and token up by one, lease set. Never more than `limit`, returned in that order. A storage may
+   * go on where a full claim of a hundred rows or more has ended, and see for half a second at most nothing that has come
+   * before that place since; a claim that finds fewer than `limit` rows has looked at all.
    */
   readonly claim: (request: ClaimRequest) => Effect.Effect<ReadonlyArray<ClaimedJob>, StorageError>
 

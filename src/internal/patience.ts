@@ -36,9 +36,10 @@ export const within = <A, E, R, E2>(
       const fiber = Runtime.runFork(
         runtime,
         Effect.flatMap(Effect.exit(call), (exit) => {
-          if (!waiting) return Exit.isSuccess(exit) ? stray(exit.value) : Effect.void
-          giveUp()
-          resume(exit)
+          if (waiting) {
+            giveUp()
+            resume(exit)
+          } else if (Exit.isSuccess(exit)) Runtime.runFork(runtime, stray(exit.value))
           return Effect.void
         })
       )

@@ -425,7 +425,7 @@ else {
         )
         assert.isAtLeast(read, 900)
         assert.isBelow(read, 1_500)
-      }).pipe(Effect.provide(PgStorage.layer({ url, schema })))
+      }).pipe(Effect.provide(PgStorage.layer({ url, schema })), Effect.provide(TestContext.TestContext))
     })
 
     describe("claims that go on where the last ended", () => {

@@ -1,5 +1,7 @@
 /** So many ids are entered in one map before the next is begun. */
 const most = 1_000
+/** Each is asked in turn: jobs that take long must not leave ever more of them. */
+const few = 8
 
 /**
  * A map from ids whose values come and go by the thousand. A `Map` leaves the tables that it outgrows as they were, each
@@ -62,7 +64,8 @@ export class ById<A> {
     if (last !== undefined && this.entered++ < most) return last
     this.entered = 1
     const next = new Map<string, number>()
-    this.maps = last === undefined || last.size === 0 ? [...this.maps.slice(0, -1), next] : [...this.maps, next]
+    const kept = this.maps.filter(({ size }) => size > 0)
+    this.maps = [...(kept.length < few ? kept : [new Map(kept.flatMap((map) => [...map]))]), next]
     return next
   }
 }

@@ -73,10 +73,11 @@ export const make = (
 
   /**
    * As many ahead as the lane uses up in a while, at the rate of what it has used up since this was last done. A few do
-   * not show a rate: a claim may follow another at once, when a hint comes.
+   * not show a rate: a claim may follow another at once, when a hint comes, and not every look is worth a claim.
    */
   const reckon = (lane: Lane, now: number) => {
-    if (!claimsAhead || !lane.more || lane.used === 0 || 2 * lane.used < lane.claimed) return
+    if (!claimsAhead || !lane.more || lane.claimed === 0) return
+    if (lane.used === 0 || 2 * lane.used < lane.claimed) return
     const rate = lane.used / Math.max(1, now - lane.countedFrom)
     // no more than tenfold at once: the first few jobs may not be like the others
     lane.ahead = Math.min(settings.prefetch, 10 * lane.claimed, Math.ceil(ahead * rate))
@@ -132,6 +133,7 @@ export const make = (
   const giveBack = (lane: Lane, now: number) => {
     if (lane.buffer.length <= lane.limit || now - lane.arrivedAt <= slow) return
     lane.ahead = 0
+    countFrom(lane, now)
     for (const entry of lane.buffer.slice(lane.limit)) holds.interrupt(entry, "shutdown")
   }
 
@@ -156,7 +158,6 @@ export const make = (
   })
 
   const look = Effect.gen(function* () {
-    signals.fetch.lower()
     const waiting = waiters
     // whoever waits for idleness must not miss what has come due since, but only the last look answers them
     if (waiting.length > 0 && holds.byId.size === 0) woken = true
@@ -199,7 +200,8 @@ export const make = (
     if (claimed === 0 && empty && holds.byId.size === 0) yield* answer(waiting)
     const crowded = holds.lanes.some((lane) => lane.buffer.length > lane.limit)
     const now = Monotonic.unsafeNow(clock)
-    const wait = Math.max(1, Math.min(told && !crowded ? longestSleep : poll, Math.ceil(nextDue - now)))
+    const atMost = crowded ? Math.min(poll, slow) : told ? longestSleep : poll
+    const wait = Math.max(1, Math.min(atMost, Math.ceil(nextDue - now)))
     const event = yield* waiters.length > 0
       ? Effect.raceFirst(signals.fetch.waitFor(wait), Effect.as(signals.empty.wait, true))
       : signals.fetch.waitFor(wait)
@@ -209,7 +211,12 @@ export const make = (
   })
 
   return {
-    turn: Effect.suspend(() => (holds.paused ? Effect.zipRight(answered, paused) : look)),
+    turn: Effect.suspend(() => {
+      if (holds.paused) return Effect.zipRight(answered, paused)
+      // this look will see what there was to be told
+      signals.fetch.lower()
+      return look
+    }),
     asked: Deferred.await(first),
     wake: () => {
       woken = true

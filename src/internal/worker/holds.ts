@@ -47,7 +47,7 @@ export interface Lane {
   ahead: number
   /** The last claim brought all that was asked for. */
   more: boolean
-  /** When the last claim brought jobs. */
+  /** When the last claim was answered. */
   arrivedAt: number
   /** How many jobs claims have brought since this was last looked at, and how many have ended. */
   claimed: number

@@ -128,6 +128,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
     if (flushing.length === 0 && holds.endings.length > 0) {
       flushing = [holds.endings.slice(0, batch)]
       holds.endings = holds.endings.slice(batch)
+      holds.ask()
     }
     return flushing[flushing.length - 1]
   }
@@ -140,11 +141,7 @@ export const make = (storage: Service, holds: Holds): { readonly turn: Effect.Ef
       if (endings !== undefined) {
         return Effect.matchEffect(settle(endings), {
           onFailure: (error) => isolate(endings, error, now),
-          onSuccess: () =>
-            Effect.sync(() => {
-              flushing.pop()
-              holds.ask()
-            })
+          onSuccess: () => Effect.sync(() => flushing.pop())
         })
       }
       return refused.length > 0

@@ -11,7 +11,7 @@ import * as PgCall from "./pgCall.js"
 
 /** Milliseconds. What is more urgent than the backlog may be seen that much later. */
 const goesOn = 500
-/** A claim of fewer comes too seldom for what it walks over to matter, and should see what is urgent. */
+/** A claim of fewer is that of a worker that does not claim ahead, and should see what is urgent. */
 const fewest = 100
 
 /** The last of the rows in claim order, where they are all of one queue and name. */
@@ -59,6 +59,7 @@ export const claimPg = (db: Db): Claim => {
         from?.runAt ?? null,
         from?.id ?? null
       ])
+      if (limit < fewest) return rows
       const last = rows.length < limit ? undefined : lastOfOne(rows)
       reached = last && { last, since: before?.since ?? now }
       return rows
