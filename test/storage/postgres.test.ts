@@ -474,7 +474,7 @@ else {
         )
       )
 
-      it.effect("see at once what other names have", () =>
+      it.live("see at once what other names have", () =>
         setup((storage, claim) =>
           Effect.gen(function* () {
             const names = ["apples", "mail", "pears"]
@@ -491,7 +491,7 @@ else {
         )
       )
 
-      it.effect("see at once that their queue is paused", () =>
+      it.live("see at once that their queue is paused", () =>
         setup((storage, claim) =>
           Effect.gen(function* () {
             yield* claim()

@@ -23,6 +23,26 @@ describe("ById", () => {
     assert.strictEqual(map.get("a"), undefined)
   })
 
+  it("keeps those that stay among thousands that go", () => {
+    const map = new ById<number>()
+    const staying: Array<number> = []
+    for (let n = 0; n < 30_000; n++) {
+      map.set(`${n}`, n)
+      if (n % 700 === 0) staying.push(n)
+      const gone = n - 100
+      if (gone >= 0 && gone % 700 !== 0) map.delete(`${gone}`)
+    }
+    for (let n = 29_900; n < 30_000; n++) if (n % 700 !== 0) map.delete(`${n}`)
+    assert.deepStrictEqual(map.values(), staying)
+    assert.strictEqual(map.size, staying.length)
+    for (const n of staying) {
+      assert.strictEqual(map.get(`${n}`), n)
+      map.delete(`${n}`)
+    }
+    assert.deepStrictEqual(map.values(), [])
+    assert.strictEqual(map.size, 0)
+  })
+
   it("leaves what was deleted to young collections", () => {
     const map = new ById<ReadonlyArray<number>>()
     const pass = (from: number) => {

@@ -1,4 +1,4 @@
-/** By a function that keeps its plan, and carries the settings that keep the planner from sorting the backlog. */
+/** Claims by a function that keeps its plan, and carries the settings that keep the planner from sorting the backlog. */
 import * as Effect from "effect/Effect"
 import { Claimed } from "../../internal/claimed.js"
 import * as Monotonic from "../../internal/monotonic.js"

@@ -22,9 +22,9 @@ export interface Deadline {
 }
 
 /** A driver's own way to run a statement by itself. */
-export interface Single extends Omit<Connection, "executeStream"> {
+export interface Single extends Omit<Connection, "executeStream" | "executeValues"> {
   /** Rows as arrays, of whatever the statement selects. */
-  readonly executeArrays: <Values extends ReadonlyArray<unknown>>(
+  readonly executeValues: <Values extends ReadonlyArray<unknown>>(
     text: string,
     values: ReadonlyArray<unknown>
   ) => Effect.Effect<ReadonlyArray<Values>, SqlError>

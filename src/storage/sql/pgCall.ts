@@ -62,5 +62,5 @@ export const rows = <Columns extends ReadonlyArray<unknown>, A extends object>(
 ): ((values: ReadonlyArray<unknown>) => Answer<A>) => {
   const text = textOf(db, name, arity, "rows")
   return (values) =>
-    run(db, text, values, (single) => Effect.map(single.executeArrays<Columns>(text, values), (all) => all.map(row)))
+    run(db, text, values, (single) => Effect.map(single.executeValues<Columns>(text, values), (all) => all.map(row)))
 }

@@ -85,7 +85,6 @@ export const statements = (pool: Pool, millis: number): Single => {
     execute: rows,
     executeRaw: (text, values) => run(text, values, (result) => result),
     executeValues: (text, values) => run(text, values, (result) => result.rows, "array"),
-    executeArrays: (text, values) => run(text, values, (result) => result.rows, "array"),
     executeUnprepared: rows
   }
 }

@@ -126,14 +126,12 @@ const partsOf = (db: Db, outcomes: ReadonlyArray<Outcome>): ReadonlyArray<Readon
   return sent.flatMap((part) => chunks(db.dialect === "mysql" ? Mysql.inOrder(part) : part, most, sizeOf))
 }
 
-/** When not all were applied: which had been already. */
-const judged = (
-  db: Db,
-  outcomes: ReadonlyArray<Outcome>,
-  parts: ReadonlyArray<ReadonlyArray<Outcome>>,
-  rows: ReadonlyArray<Settled>
-) =>
+const settled = (db: Db, update: Update, outcomes: ReadonlyArray<Outcome>) =>
   Effect.gen(function* () {
+    const parts = partsOf(db, outcomes)
+    const rows = (yield* Effect.forEach(parts, (part) => update(part))).flat()
+    // the usual case: each hold once, and all of them good
+    if (rows.length === outcomes.length) return outcomes.map(() => true)
     const applied = new Set(rows.map((row) => key(row.id, row.token)))
     const accepted = new Set(parts.flat().filter((outcome) => applied.has(key(outcome.id, outcome.token))))
     const open = outcomes.filter((outcome) => !accepted.has(outcome))
@@ -145,18 +143,6 @@ const judged = (
       const state = states.get(key(outcome.id, outcome.token))
       // a token of 0 was never given to anyone
       return outcome.token > 0 && state !== undefined && leadsTo(outcome.to, state)
-    })
-  })
-
-const settled = (db: Db, update: Update, outcomes: ReadonlyArray<Outcome>) =>
-  Effect.suspend(() => {
-    const parts = partsOf(db, outcomes)
-    return Effect.flatMap(Effect.forEach(parts, update), (applied) => {
-      const rows = applied.flat()
-      // the usual case: each hold once, and all of them good
-      return rows.length === outcomes.length
-        ? Effect.succeed(outcomes.map(() => true))
-        : judged(db, outcomes, parts, rows)
     })
   })
 
