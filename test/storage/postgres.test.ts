@@ -223,6 +223,87 @@ else {
       }).pipe(Effect.provide(layer))
     })
 
+    describe("statements are prepared once a connection", () => {
+      const connections = 3
+
+      /** One job through all that runs for it, on a new connection each where `all` are taken but one. */
+      const cycle = Effect.gen(function* () {
+        const storage = yield* JobStorage
+        const one = job()
+        yield* storage.insert([one])
+        yield* storage.promote(10)
+        const [row] = yield* storage.claim({ names: ["mail"], limit: 10, owner: "w", lease: 10_000 })
+        assert.strictEqual(row?.id, one.id)
+        const settled = yield* storage.settle([{ id: one.id, token: row.token, to: "complete", result: null }])
+        assert.deepStrictEqual(settled, [true])
+      })
+
+      const everywhere = (statement: string) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const sql = yield* SqlClient.SqlClient
+            const reserved = yield* Effect.replicateEffect(sql.reserve, connections)
+            const answers = yield* Effect.forEach(reserved, (one) => one.executeUnprepared(statement, [], undefined))
+            return answers.flat()
+          })
+        )
+
+      const prepared = Effect.map(everywhere("SELECT name FROM pg_prepared_statements"), (rows) =>
+        rows.map((row) => String(Reflect.get(row, "name")).split(" ")[0]).sort()
+      )
+
+      const onOne = <A, E>(use: (schema: string) => Effect.Effect<A, E, JobStorage | SqlClient.SqlClient>) => {
+        const schema = fresh()
+        const layer = PgStorage.layer({ url, schema, maxConnections: connections })
+        return Effect.timeout(use(schema), "20 seconds").pipe(Effect.provide(layer))
+      }
+
+      it.live("by names of their own", () =>
+        onOne(() =>
+          Effect.gen(function* () {
+            yield* cycle
+            yield* cycle
+            assert.deepStrictEqual(yield* prepared, ["claim/12", "insert/3", "promote/2", "settle/11"])
+          })
+        )
+      )
+
+      it.live("and run all the same where a pooler lends a connection that does not have them", () =>
+        onOne(() =>
+          Effect.gen(function* () {
+            yield* cycle
+            yield* everywhere("DEALLOCATE ALL")
+            yield* cycle
+            assert.deepStrictEqual(yield* prepared, [])
+          })
+        )
+      )
+
+      it.live("and run all the same where a pooler lends a connection that has them already", () =>
+        onOne((schema) =>
+          Effect.gen(function* () {
+            for (const name of ["claim/12", "insert/3", "promote/2", "settle/11"]) {
+              yield* everywhere(`PREPARE "${name} ${schema}" AS SELECT 'another'`)
+            }
+            yield* cycle
+            yield* cycle
+          })
+        )
+      )
+
+      it.live("and run all the same when a migration has changed what one answers", () =>
+        onOne((schema) =>
+          Effect.gen(function* () {
+            yield* cycle
+            yield* everywhere(`DROP FUNCTION IF EXISTS "${schema}".dbjobq_promote;
+              CREATE OR REPLACE FUNCTION "${schema}".dbjobq_promote(at bigint, max_rows integer)
+              RETURNS TABLE (promoted integer, "nextIn" float8, more text) LANGUAGE sql AS $$ SELECT 0, NULL::float8, '' $$`)
+            yield* cycle
+          })
+        )
+      )
+    })
+
     it.live("an enqueue that was interrupted while it was written keeps no later one waiting", () => {
       const schema = fresh()
       return Effect.gen(function* () {

@@ -22,12 +22,20 @@ export interface Deadline {
 }
 
 /** A driver's own way to run a statement by itself. */
-export interface Single extends Omit<Connection, "executeStream" | "executeValues"> {
-  /** Rows as arrays, of whatever the statement selects. */
-  readonly executeValues: <Values extends ReadonlyArray<unknown>>(
-    text: string,
-    values: ReadonlyArray<unknown>
-  ) => Effect.Effect<ReadonlyArray<Values>, SqlError>
+export interface Single extends Omit<Connection, "executeStream"> {
+  /** Runs a statement that is prepared once a connection; its rows are objects, or arrays. */
+  readonly executeNamed: <Row>(
+    statement: Named,
+    values: ReadonlyArray<unknown>,
+    rowMode: "object" | "array"
+  ) => Effect.Effect<ReadonlyArray<Row>, SqlError>
+}
+
+/** Whoever uses the same connections, through a pooler too, gives the name to this text only. */
+export interface Named {
+  /** At most 63 bytes. */
+  readonly name: string
+  readonly text: string
 }
 
 class Late extends Error {

@@ -81,6 +81,12 @@ export const isTransient = (error: unknown): boolean => {
 /** PostgreSQL's answer of a server that a failover has demoted; mysql2 closes such connections by itself. */
 export const isReadOnly = (error: unknown): boolean => driverError(error).code === "25006"
 
+/**
+ * A prepared statement is not what its connection thinks: a pooler lends another one for each transaction, someone has
+ * deallocated all, or a migration changed what it answers. Nothing of it was run.
+ */
+export const isUnprepared = (error: unknown): boolean => /^(26000|42P05|0A000)$/.test(driverError(error).code ?? "")
+
 export const isUniqueViolation = (error: unknown): boolean => {
   const { code } = driverError(error)
   return (

@@ -2,7 +2,7 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Effect from "effect/Effect"
 import type { Db } from "./db.js"
-import type { Single } from "./deadline.js"
+import type { Named, Single } from "./deadline.js"
 import { qualified } from "./db.js"
 import { isPlain } from "./plain.js"
 
@@ -21,10 +21,13 @@ export const named = <Item extends { readonly id: string }>(
 
 type Answer<A> = Effect.Effect<ReadonlyArray<A>, SqlError>
 
-const textOf = ({ schema }: Db, name: string, arity: number, answers: "rows" | "value"): string => {
+const statementOf = ({ schema }: Db, name: string, arity: number, answers: "rows" | "value"): Named => {
   const places = Array.from({ length: arity }, (_, i) => `$${i + 1}`).join(", ")
   const called = `${qualified(name, schema)}(${places}) AS answer`
-  return answers === "rows" ? `SELECT * FROM ${called}` : `SELECT ${called}`
+  return {
+    name: `${name.replace("dbjobq_", "")}/${arity} ${schema ?? ""}`,
+    text: answers === "rows" ? `SELECT * FROM ${called}` : `SELECT ${called}`
+  }
 }
 
 /**
@@ -33,7 +36,7 @@ const textOf = ({ schema }: Db, name: string, arity: number, answers: "rows" | "
  */
 const run = <A extends object>(
   { single, sql }: Db,
-  text: string,
+  { text }: Named,
   values: ReadonlyArray<unknown>,
   atOnce: (single: Single) => Answer<A>
 ): Answer<A> =>
@@ -48,9 +51,9 @@ export const make = (
   arity: number,
   answers: "rows" | "value"
 ): (<A extends object>(values: ReadonlyArray<unknown>) => Answer<A>) => {
-  const text = textOf(db, name, arity, answers)
+  const statement = statementOf(db, name, arity, answers)
   return <A extends object>(values: ReadonlyArray<unknown>) =>
-    run<A>(db, text, values, (single) => single.execute(text, values, undefined))
+    run<A>(db, statement, values, (single) => single.executeNamed(statement, values, "object"))
 }
 
 /** Answers with the rows of the function, each made of its columns by `row`: a class, where they are many and held. */
@@ -60,7 +63,9 @@ export const rows = <Columns extends ReadonlyArray<unknown>, A extends object>(
   arity: number,
   row: (columns: Columns) => A
 ): ((values: ReadonlyArray<unknown>) => Answer<A>) => {
-  const text = textOf(db, name, arity, "rows")
+  const statement = statementOf(db, name, arity, "rows")
   return (values) =>
-    run(db, text, values, (single) => Effect.map(single.executeValues<Columns>(text, values), (all) => all.map(row)))
+    run(db, statement, values, (single) =>
+      Effect.map(single.executeNamed<Columns>(statement, values, "array"), (all) => all.map(row))
+    )
 }

@@ -7,10 +7,17 @@ import type * as Scope from "effect/Scope"
 import { Pool, type PoolClient, type PoolConfig, type QueryResult } from "pg"
 import type { Single } from "./deadline.js"
 import { late } from "./deadline.js"
-import { isReadOnly } from "./isTransient.js"
+import { isReadOnly, isUnprepared } from "./isTransient.js"
 import * as Sockets from "./sockets.js"
 
 const failed = (cause: unknown) => Effect.fail(new SqlError({ cause, message: "Failed to execute statement" }))
+
+/** As the driver takes it. */
+interface Statement {
+  readonly name?: string
+  readonly text: string
+  readonly rowMode?: "array"
+}
 
 const cancelling = "SELECT pg_cancel_backend($1)"
 
@@ -23,11 +30,13 @@ const backendOf = (client: PoolClient): unknown => Reflect.get(client, "processI
  * a pooler, and its connection closed: it must not be lent again while the statement may still be under way.
  */
 export const statements = (pool: Pool, millis: number): Single => {
+  /** Until a connection turns out not to be the one that the statement was prepared on. */
+  let prepares = true
+
   const run = <A>(
-    text: string,
+    statement: Statement,
     values: ReadonlyArray<unknown>,
-    pick: (result: QueryResult) => A,
-    rowMode?: "array"
+    pick: (result: QueryResult) => A
   ): Effect.Effect<A, SqlError> =>
     Effect.async((resume) => {
       let client: PoolClient | undefined
@@ -48,7 +57,7 @@ export const statements = (pool: Pool, millis: number): Single => {
       const giveUp = (): Effect.Effect<unknown> => {
         if (over) return Effect.void
         release(true)
-        return client === undefined || text === cancelling ? Effect.void : cancel(backendOf(client))
+        return client === undefined || statement.text === cancelling ? Effect.void : cancel(backendOf(client))
       }
       const timer = setTimeout(
         () =>
@@ -66,25 +75,36 @@ export const statements = (pool: Pool, millis: number): Single => {
         if (over) return found.release()
         client = found
         client.on("error", lost)
-        const query = { text, values: [...values], ...(rowMode === undefined ? {} : { rowMode }) }
-        client.query(query, (cause: Error | null, result: QueryResult) =>
-          // a server that a failover has demoted stays so: the next connection may lead to its successor
-          cause ? end(failed(cause), isReadOnly(cause)) : end(Effect.succeed(pick(result)), false)
+        const { name, ...unnamed } = statement
+        const named = prepares && name !== undefined
+        client.query(
+          { ...(named ? statement : unnamed), values: [...values] },
+          (cause: Error | null, result: QueryResult) => {
+            if (!cause) return end(Effect.succeed(pick(result)), false)
+            if (named && isUnprepared(cause)) {
+              prepares = false
+              return end(run(unnamed, values, pick), false)
+            }
+            // a server that a failover has demoted stays so: the next connection may lead to its successor
+            end(failed(cause), isReadOnly(cause))
+          }
         )
       })
       return Effect.suspend(giveUp)
     })
 
   const cancel = (backend: unknown) =>
-    Effect.forkDaemon(Effect.interruptible(Effect.ignore(run(cancelling, [backend], () => undefined))))
+    Effect.forkDaemon(Effect.interruptible(Effect.ignore(run({ text: cancelling }, [backend], () => undefined))))
 
   const rows: Connection["execute"] = (text, values, transform) =>
-    run(text, values, ({ rows: found }) => (transform === undefined ? found : transform(found)))
+    run({ text }, values, ({ rows: found }) => (transform === undefined ? found : transform(found)))
 
   return {
     execute: rows,
-    executeRaw: (text, values) => run(text, values, (result) => result),
-    executeValues: (text, values) => run(text, values, (result) => result.rows, "array"),
+    executeRaw: (text, values) => run({ text }, values, (result) => result),
+    executeValues: (text, values) => run({ text, rowMode: "array" }, values, (result) => result.rows),
+    executeNamed: ({ name, text }, values, rowMode) =>
+      run(rowMode === "array" ? { name, text, rowMode } : { name, text }, values, (result) => result.rows),
     executeUnprepared: rows
   }
 }
