@@ -1,30 +1,27 @@
 /** Wake-ups inside one process. */
 import * as Effect from "effect/Effect"
-import * as PubSub from "effect/PubSub"
-import * as Stream from "effect/Stream"
 import type { Wakeup } from "../JobStorage.js"
+import type { Hear } from "./hear.js"
 
 export interface Hints {
   readonly tell: (wakeup: Wakeup) => void
-  readonly stream: Stream.Stream<Wakeup>
+  readonly hear: Hear
 }
 
-/**
- * One channel for each kind: a hint that was not read yet stands for the next of its kind, but not for another's. A new
- * listener hears both at once, for what changed before it listened.
- */
-export const make: Effect.Effect<Hints> = Effect.gen(function* () {
-  const channels = { jobs: yield* PubSub.sliding<Wakeup>(1), schedules: yield* PubSub.sliding<Wakeup>(1) }
-  const listen = (wakeup: Wakeup) =>
-    Stream.unwrapScoped(
-      Effect.map(PubSub.subscribe(channels[wakeup]), (queue) =>
-        Stream.concat(Stream.make(wakeup), Stream.fromQueue(queue))
-      )
-    )
+export const make = (): Hints => {
+  const listeners = new Set<{ readonly heard: (wakeup: Wakeup) => void }>()
   return {
     tell: (wakeup) => {
-      channels[wakeup].unsafeOffer(wakeup)
+      for (const { heard } of listeners) heard(wakeup)
     },
-    stream: Stream.merge(listen("jobs"), listen("schedules"))
+    hear: (heard) =>
+      Effect.async(() => {
+        const listener = { heard }
+        listeners.add(listener)
+        // for what changed before it listened
+        heard("jobs")
+        heard("schedules")
+        return Effect.sync(() => listeners.delete(listener))
+      })
   }
-})
+}

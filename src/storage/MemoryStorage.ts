@@ -8,6 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Hear from "../internal/hear.js"
 import * as Hints from "../internal/hints.js"
 import * as Transitions from "../internal/transitions.js"
 import type { StorageError } from "../JobError.js"
@@ -30,7 +31,7 @@ interface Record {
  * @category constructors
  */
 export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
-  const hints = yield* Hints.make
+  const hints = Hints.make()
   const records = new Map<string, Record>()
   // pending rows by name, then queue
   const pending = new Map<string, Map<string, Heap.Heap<Record>>>()
@@ -370,7 +371,7 @@ export const make: Effect.Effect<Storage.Service> = Effect.gen(function* () {
       get: (id) => records.get(id)?.row
     }),
 
-    wakeups: hints.stream
+    wakeups: Hear.stream(hints.hear)
   }
   return service
 })

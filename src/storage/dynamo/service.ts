@@ -1,6 +1,7 @@
 /** The storage service on a client. */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Hear from "../../internal/hear.js"
 import * as Hints from "../../internal/hints.js"
 import type { StorageError } from "../../JobError.js"
 import type * as Storage from "../../JobStorage.js"
@@ -43,7 +44,7 @@ const named = <A>(operation: string, effect: Effect.Effect<A, StorageError>): Ef
 
 export const make = (settings: Settings): Effect.Effect<Storage.Service, StorageError> =>
   Effect.gen(function* () {
-    const hints = yield* Hints.make
+    const hints = Hints.make()
     const seen = yield* sightings
     let knownShards = settings.shards
     const db: Db = {
@@ -110,6 +111,6 @@ export const make = (settings: Settings): Effect.Effect<Storage.Service, Storage
       listSchedules: (page) => named("listSchedules", of.listSchedules(page)),
       dueSchedules: (limit) => named("dueSchedules", of.dueSchedules(limit)),
       fire: (fires) => named("fire", of.fire(fires)),
-      wakeups: hints.stream
+      wakeups: Hear.stream(hints.hear)
     }
   })

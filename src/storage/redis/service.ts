@@ -1,3 +1,4 @@
+import * as Hear from "../../internal/hear.js"
 import * as Turns from "../../internal/turns.js"
 import * as GroupCommit from "../../internal/groupCommit.js"
 import type { Service } from "../../JobStorage.js"
@@ -67,6 +68,6 @@ export const make = (connection: Connection, base: string, storeClock: boolean, 
     listSchedules: listSchedules(db),
     dueSchedules: dueSchedules(db),
     fire: fire(db),
-    wakeups: wakeups(connection, db, base, turns)
+    wakeups: Hear.stream(wakeups(connection, db, base, turns))
   }
 }

@@ -1,8 +1,6 @@
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
-import * as Stream from "effect/Stream"
-import * as Hints from "../../internal/hints.js"
+import type { Hear } from "../../internal/hear.js"
 import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Connection } from "./connection.js"
@@ -24,7 +22,7 @@ const session = (
   db: Db,
   base: string,
   turns: Turns.Turns,
-  tell: Hints.Hints["tell"]
+  tell: (wakeup: Wakeup) => void
 ): Effect.Effect<never, StorageError> =>
   Effect.gen(function* () {
     const name = `?${yield* Random.nextInt}`
@@ -65,11 +63,11 @@ const session = (
     return yield* Effect.raceFirst(closed, Effect.raceFirst(listen, jobs.run))
   }).pipe(Effect.scoped, Effect.withClock(liveClock))
 
-/** Each reader of the stream has a connection of its own, made anew whenever it is lost. */
-export const wakeups = (connection: Connection, db: Db, base: string, turns: Turns.Turns): Stream.Stream<Wakeup> =>
-  Stream.unwrapScoped(
-    Effect.gen(function* () {
-      const hints = yield* Hints.make
+/** Each listener has a connection of its own, made anew whenever it is lost. */
+export const wakeups =
+  (connection: Connection, db: Db, base: string, turns: Turns.Turns): Hear =>
+  (heard) =>
+    Effect.suspend(() => {
       const warned = new Set<string>()
       const warn = (error: StorageError) => {
         if (warned.has(error.message)) return Effect.void
@@ -79,11 +77,8 @@ export const wakeups = (connection: Connection, db: Db, base: string, turns: Tur
         )
       }
       const pause = Effect.flatMap(Random.next, (unit) => Effect.sleep(250 + 500 * unit))
-      yield* session(connection, db, base, turns, hints.tell).pipe(
+      return session(connection, db, base, turns, heard).pipe(
         Effect.catchAll((error) => Effect.zipRight(warn(error), Effect.withClock(pause, liveClock))),
-        Effect.repeat(Schedule.forever),
-        Effect.forkScoped
+        Effect.forever
       )
-      return hints.stream
     })
-  )

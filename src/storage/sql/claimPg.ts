@@ -40,13 +40,12 @@ export const claimPg = (db: Db): Claim => {
   /** Where the last claim ended, and when it was last begun from the beginning. */
   let reached: { readonly last: ClaimedJob; readonly since: number } | undefined
   return ({ exceptQueues, lease, limit, names, owner, queues }) =>
-    Effect.gen(function* () {
-      const present = yield* db.present
-      const now = yield* Monotonic.now
+    Effect.flatMap(Effect.clock, (clock) => {
+      const now = Monotonic.unsafeNow(clock)
       const before = limit < fewest || reached === undefined || now - reached.since > goesOn ? undefined : reached
       const from = before?.last
-      const rows = yield* call([
-        present,
+      const claimed = call([
+        db.storeClock ? null : clock.unsafeCurrentTimeMillis(),
         names,
         queues ?? null,
         exceptQueues ?? null,
@@ -59,9 +58,10 @@ export const claimPg = (db: Db): Claim => {
         from?.runAt ?? null,
         from?.id ?? null
       ])
-      if (limit < fewest) return rows
-      const last = rows.length < limit ? undefined : lastOfOne(rows)
-      reached = last && { last, since: before?.since ?? now }
-      return rows
+      if (limit < fewest) return claimed
+      return Effect.tap(claimed, (rows) => {
+        const last = rows.length < limit ? undefined : lastOfOne(rows)
+        reached = last && { last, since: before?.since ?? now }
+      })
     })
 }

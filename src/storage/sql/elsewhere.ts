@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
+import type { Hear } from "../../internal/hear.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import * as FollowUp from "./followUp.js"
@@ -80,23 +81,20 @@ const lookout = (db: Db): Lookout => {
 }
 
 /** `changes` are signs that the file is written, by whomever. */
-export const elsewhere = (db: Db, changes: Stream.Stream<void>): Stream.Stream<Wakeup> =>
-  Stream.unwrap(
+export const elsewhere =
+  (db: Db, changes: Stream.Stream<void>): Hear =>
+  (heard) =>
     Effect.gen(function* () {
-      const heard = yield* Queue.unbounded<Wakeup>()
       const { news, wait } = lookout(db)
-      const tell = Effect.flatMap(news, (wakeups) =>
-        wakeups.length === 0 ? Effect.void : Effect.zipRight(Queue.offerAll(heard, wakeups), rest)
-      )
+      const tell = Effect.flatMap(news, (wakeups) => {
+        for (const wakeup of wakeups) heard(wakeup)
+        return wakeups.length === 0 ? Effect.void : rest
+      })
       const { poke, run } = FollowUp.make([wait, ...pauses], tell)
       const start = yield* Queue.unbounded<void>()
       // the listening itself is the first sign: what is there already, is new to it
       const signs = Stream.concat(Stream.make(undefined), changes)
       const watching = Stream.runForEach(signs, () => (poke() ? Queue.offer(start, undefined) : Effect.void))
       const following = Effect.forever(Effect.zipRight(Queue.take(start), run))
-      return Stream.merge(
-        Stream.fromQueue(heard),
-        Stream.drain(Stream.fromEffect(Effect.all([watching, following], { concurrency: 2 })))
-      )
+      return yield* Effect.raceFirst(Effect.zipRight(watching, Effect.never), following)
     })
-  )

@@ -14,6 +14,9 @@ import { settlement } from "./settlement.js"
 const present = (told: string) => `DECLARE
   present bigint := coalesce(${told}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);`
 
+/** A claim of that many is not an idle worker's, and not worth to count what waits. */
+const counted = 100
+
 const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SET plan_cache_mode = force_generic_plan"
 
 /**
@@ -21,6 +24,8 @@ const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SE
  * workers, or in a queue that is paused, is hopped over. Several orders are merged by reading some of each, more of those
  * that end before the last of the best. Nothing is locked but what is claimed, or rivals would find nothing where there
  * is enough; what rivals took meanwhile is made up for by whatever is next.
+ *
+ * Where no more wait than are wanted, all of them are looked at, and no order is.
  *
  * Of one order, that of `from_queue` and `from_name`, the caller may say up to where it has claimed already. It is taken
  * to wait there, unseen. When there is not enough, that is forgotten.
@@ -35,6 +40,10 @@ const claim = (schema: string | undefined): string => {
   const next = (rest: string) => `(SELECT j.queue, j.name, ${place("j")} FROM ${jobs} AS j
         WHERE j.state = 'pending' AND (j.queue, j.name) > (w.queue, w.name)${rest}
         ORDER BY j.queue, j.name, ${place("j")} LIMIT 1)`
+  const open = (
+    table: string
+  ) => `($3 IS NULL OR ${table}.queue = ANY($3)) AND ($4 IS NULL OR NOT (${table}.queue = ANY($4)))
+      AND ${table}.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused)`
   // What is locked stays where it is, so it is found again by its place and not by its key. That is a statement of its
   // own, which sees what was committed up to the lock.
   const take = (places: string) => `picked := ARRAY(
@@ -70,6 +79,13 @@ ${present("$1")}
   picked tid[];
   got integer;
 BEGIN
+  -- that many or fewer: all that may be claimed is, and no order has to be found
+  IF from_queue IS NULL AND wanted < ${counted} AND (SELECT count(*) FROM (SELECT FROM ${jobs} WHERE state = 'pending' LIMIT wanted + 1) AS few) <= wanted
+  THEN
+    ${take(`SELECT j.ctid FROM ${jobs} AS j WHERE j.state = 'pending' AND j.name = ANY($2) AND ${open("j")}
+      ORDER BY ${place("j")} LIMIT wanted FOR UPDATE OF j SKIP LOCKED`)}
+    RETURN;
+  END IF;
   LOOP
     WITH RECURSIVE waiting (queue, name, turned, run_at, id) AS (
       SELECT '' COLLATE "C", '' COLLATE "C", 0, 0::bigint, '' COLLATE "C"
@@ -85,8 +101,7 @@ BEGIN
     )
     SELECT array_agg(w.queue), array_agg(w.name), array_agg(w.turned), array_agg(w.run_at), array_agg(w.id), count(*)
     INTO in_queue, of_name, turned, due, first, orders FROM waiting AS w
-    WHERE w.name = ANY($2) AND ($3 IS NULL OR w.queue = ANY($3)) AND ($4 IS NULL OR NOT (w.queue = ANY($4)))
-      AND w.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused);
+    WHERE w.name = ANY($2) AND ${open("w")};
     got := 0;
     best := NULL;
     IF orders > 1 THEN

@@ -1,9 +1,10 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Stream from "effect/Stream"
+import type * as Stream from "effect/Stream"
 import { InvalidOption, StorageError } from "../../JobError.js"
 import { JobStorage, Transactional } from "../../JobStorage.js"
+import * as Hear from "../../internal/hear.js"
 import * as Hints from "../../internal/hints.js"
 import { identity } from "effect/Function"
 import * as Holding from "./holding.js"
@@ -81,7 +82,7 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
         ? exclusive(options.sql, dialect === "mysql" ? AfterCommit.collect : identity)
         : yield* shared(options.sql)
     // MySQL tells no other process, but workers on this very storage need not wait for their next poll
-    const hints = yield* Hints.make
+    const hints = Hints.make()
     const statements = dialect === "sqlite" && options.exclusive !== true ? yield* Holding.make(options.sql) : undefined
     const within = (deadline: Deadline | undefined) =>
       Db.make({
@@ -154,9 +155,9 @@ export const make = (options: MakeOptions): Effect.Effect<Context.Context<JobSto
       wakeups:
         turns !== undefined
           ? wakeups(db, options.listen, turns)
-          : options.changes === undefined
-            ? hints.stream
-            : Stream.merge(hints.stream, elsewhere(db, options.changes))
+          : Hear.stream(
+              options.changes === undefined ? hints.hear : Hear.both(hints.hear, elsewhere(db, options.changes))
+            )
     })
     const transactional = Transactional.of({
       withTransaction: db.withTransaction,

@@ -1,7 +1,6 @@
 import type { SqlError } from "@effect/sql/SqlError"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Mailbox from "effect/Mailbox"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -9,6 +8,7 @@ import type { StorageError } from "../../JobError.js"
 import type { Wakeup } from "../../JobStorage.js"
 import type { Db } from "./db.js"
 import { describe } from "./isTransient.js"
+import * as Hear from "../../internal/hear.js"
 import { liveClock } from "../../internal/liveClock.js"
 import * as Patience from "../../internal/patience.js"
 import * as Turns from "../../internal/turns.js"
@@ -81,7 +81,7 @@ export const wakeups = (
 ): Stream.Stream<Wakeup, StorageError> => {
   const channel = db.channel
   if (listen === undefined || channel === undefined) return Stream.empty
-  const listening = (tell: (wakeup: Wakeup) => void) => {
+  return Hear.stream((heard) => {
     const warned = new Set<string>()
     let failures = 0
     const warn = (cause: Cause.Cause<SqlError | NoEcho>) => {
@@ -100,18 +100,11 @@ export const wakeups = (
       warned.clear()
       return Effect.logInfo("dbjobq: wake-ups are back")
     })
-    return session(db, channel, listen, tell, turns, connected).pipe(
+    return session(db, channel, listen, heard, turns, connected).pipe(
       Effect.scoped,
       Effect.zipRight(Effect.fail(new NoEcho())),
       Effect.catchAllCause((cause) => Effect.zipRight(warn(cause), pause)),
       Effect.forever
     )
-  }
-  return Stream.unwrapScoped(
-    Effect.gen(function* () {
-      const told = yield* Mailbox.make<Wakeup>()
-      yield* Effect.forkScoped(listening((wakeup) => told.unsafeOffer(wakeup)))
-      return Mailbox.toStream(told)
-    })
-  )
+  })
 }
