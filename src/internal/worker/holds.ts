@@ -154,7 +154,8 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     running: () => running,
     wanted: (lane) => {
       // a storage that records more slowly than jobs end would have ever more of them to record
-      if (holds.endings.length > settings.prefetch + settings.concurrency) return 0
+      // a storage that records more slowly than jobs end would have ever more of them to record
+      if (holds.endings.length > settings.prefetch / 2 + settings.concurrency) return 0
       const free = Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running))
       const room = free + lane.ahead - lane.buffer.length
       return room > lane.ahead / 2 ? room : 0

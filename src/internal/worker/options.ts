@@ -27,7 +27,7 @@ export interface WorkerOptions {
   /**
    * Jobs claimed ahead of free slots, at most, while they are short: a quarter of a second's worth. Their leases are renewed
    * too. A job that is lost with its worker has used up an attempt, started or not, so a worker of a job that is defined
-   * without retries claims nothing ahead. Default 2,000.
+   * without retries claims nothing ahead. Default 1,500.
    */
   readonly prefetch?: number | undefined
   /** A job whose process vanished this often in one generation ends as failed. Default 3. */
@@ -103,7 +103,7 @@ export const settings = (options: WorkerOptions): Effect.Effect<Settings, Invali
       shutdownTimeout: yield* millis("shutdownTimeout", options.shutdownTimeout ?? "30 seconds", 0),
       sweepInterval: yield* millis("sweepInterval", options.sweepInterval ?? lease / 2, 1),
       schedulePollInterval: yield* millis("schedulePollInterval", options.schedulePollInterval ?? "60 seconds", 1),
-      prefetch: yield* int("prefetch", options.prefetch ?? 2_000, 0, 10_000),
+      prefetch: yield* int("prefetch", options.prefetch ?? 1_500, 0, 10_000),
       crashLimit: yield* int("crashLimit", options.crashLimit ?? 3, 1, 1_000),
       retention: {
         completed: yield* kept("retention.completed", options.retention?.completed ?? "7 days"),
