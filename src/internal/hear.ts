@@ -7,10 +7,10 @@ import type { StorageError } from "../JobError.js"
 import type { Wakeup } from "../JobStorage.js"
 import * as Signal from "./signal.js"
 
-/** Listens until it is interrupted or fails, and calls back at each wake-up, with one of each kind to begin with. */
+/** Listens until it is interrupted or fails, and calls back at each wake-up. */
 export type Hear = (heard: (wakeup: Wakeup) => void) => Effect.Effect<never, StorageError>
 
-const TypeId: unique symbol = Symbol.for("dbjobq/Hear")
+const TypeId: unique symbol = Symbol("dbjobq/Hear")
 
 interface Heard {
   readonly [TypeId]: Hear

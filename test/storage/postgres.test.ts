@@ -225,8 +225,9 @@ else {
 
     describe("statements are prepared once a connection", () => {
       const connections = 3
+      const names = ["claim/12 rows", "insert/3 value", "promote/2 rows", "settle/11 value"]
 
-      /** One job through all that runs for it, on a new connection each where `all` are taken but one. */
+      /** One job through all that runs for it. */
       const cycle = Effect.gen(function* () {
         const storage = yield* JobStorage
         const one = job()
@@ -249,7 +250,7 @@ else {
         )
 
       const prepared = Effect.map(everywhere("SELECT name FROM pg_prepared_statements"), (rows) =>
-        rows.map((row) => String(Reflect.get(row, "name")).split(" ")[0]).sort()
+        rows.map((row) => String(Reflect.get(row, "name")).split(" ").slice(0, 2).join(" ")).sort()
       )
 
       const onOne = <A, E>(use: (schema: string) => Effect.Effect<A, E, JobStorage | SqlClient.SqlClient>) => {
@@ -263,7 +264,7 @@ else {
           Effect.gen(function* () {
             yield* cycle
             yield* cycle
-            assert.deepStrictEqual(yield* prepared, ["claim/12", "insert/3", "promote/2", "settle/11"])
+            assert.deepStrictEqual(yield* prepared, names)
           })
         )
       )
@@ -282,7 +283,7 @@ else {
       it.live("and run all the same where a pooler lends a connection that has them already", () =>
         onOne((schema) =>
           Effect.gen(function* () {
-            for (const name of ["claim/12", "insert/3", "promote/2", "settle/11"]) {
+            for (const name of names) {
               yield* everywhere(`PREPARE "${name} ${schema}" AS SELECT 'another'`)
             }
             yield* cycle
@@ -291,17 +292,120 @@ else {
         )
       )
 
-      it.live("and run all the same when a migration has changed what one answers", () =>
-        onOne((schema) =>
+      for (const [what, changed] of [
+        ["answers", 'at bigint, max_rows integer) RETURNS TABLE (promoted integer, "nextIn" float8, more text'],
+        ["is given", 'at bigint, max_rows smallint) RETURNS TABLE (promoted integer, "nextIn" float8, more text']
+      ]) {
+        it.live(`and run all the same when a migration has changed what one ${what}`, () =>
+          onOne((schema) =>
+            Effect.gen(function* () {
+              const { promote } = yield* JobStorage
+              yield* cycle
+              // on each of the connections, so that any of them is stale
+              yield* Effect.replicateEffect(promote(1), connections, { concurrency: "unbounded" })
+              yield* everywhere(`DROP FUNCTION IF EXISTS "${schema}".dbjobq_promote;
+                CREATE FUNCTION "${schema}".dbjobq_promote(${changed}) LANGUAGE sql AS $$ SELECT 0, NULL::float8, '' $$`)
+              yield* cycle
+              yield* everywhere("DEALLOCATE ALL")
+              yield* cycle
+              assert.deepStrictEqual(yield* prepared, [])
+            })
+          )
+        )
+      }
+    })
+
+    describe("a small claim", () => {
+      const setup = <A, E>(
+        use: (
+          storage: JobStorage["Type"],
+          claim: (limit: number) => Effect.Effect<ReadonlyArray<string>, StorageError>
+        ) => Effect.Effect<A, E, SqlClient.SqlClient | Transactional>
+      ) =>
+        Effect.flatMap(JobStorage, (storage) =>
+          use(storage, (limit) =>
+            Effect.map(storage.claim({ names: ["mail", "sms"], limit, owner: "w", lease: 10_000 }), (rows) =>
+              rows.map((row) => row.id)
+            )
+          )
+        ).pipe(Effect.timeout("20 seconds"), Effect.provide(PgStorage.layer({ url, schema: fresh() })))
+
+      /** In claim order: two queues and names by turns, the priorities fall. */
+      const backlog = Array.from({ length: 12 }, (_, n) =>
+        job({ queue: n % 2 === 0 ? "default" : "other", name: n % 3 === 0 ? "sms" : "mail", priority: 100 - n })
+      )
+      const ids = backlog.map(({ id }) => id)
+
+      for (const limit of [11, 12, 13]) {
+        it.live(`takes the best ${limit} of 12`, () =>
+          setup((storage, claim) =>
+            Effect.gen(function* () {
+              yield* storage.insert([...backlog].reverse())
+              assert.deepStrictEqual(yield* claim(limit), ids.slice(0, limit))
+              assert.deepStrictEqual(yield* claim(limit), ids.slice(limit))
+            })
+          )
+        )
+      }
+
+      it.live("leaves what is paused, and what others do", () =>
+        setup((storage, claim) =>
           Effect.gen(function* () {
-            yield* cycle
-            yield* everywhere(`DROP FUNCTION IF EXISTS "${schema}".dbjobq_promote;
-              CREATE OR REPLACE FUNCTION "${schema}".dbjobq_promote(at bigint, max_rows integer)
-              RETURNS TABLE (promoted integer, "nextIn" float8, more text) LANGUAGE sql AS $$ SELECT 0, NULL::float8, '' $$`)
-            yield* cycle
+            yield* storage.insert([...backlog, job({ name: "fax", priority: 200 })])
+            yield* storage.pauseQueue("other")
+            const open = backlog.filter(({ queue }) => queue === "default").map(({ id }) => id)
+            assert.deepStrictEqual(yield* claim(20), open)
+            assert.deepStrictEqual(yield* claim(20), [])
           })
         )
       )
+
+      it.live("does not wait for what a rival has locked", () => {
+        const schema = fresh()
+        return Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const sql = yield* SqlClient.SqlClient
+          const { detached } = yield* Transactional
+          yield* storage.insert(backlog)
+          const claimed = yield* sql.withTransaction(
+            Effect.zipRight(
+              sql`SELECT 1 FROM ${sql(`${schema}.dbjobq_jobs`)} WHERE id IN ${sql.in(ids.slice(0, 3))} FOR UPDATE`,
+              detached(storage.claim({ names: ["mail", "sms"], limit: 20, owner: "w", lease: 10_000 }))
+            )
+          )
+          assert.deepStrictEqual(
+            claimed.map((row) => row.id),
+            ids.slice(3)
+          )
+        }).pipe(Effect.timeout("20 seconds"), Effect.provide(PgStorage.layer({ url, schema })))
+      })
+
+      it.live("reads no more of a backlog than it takes", () => {
+        const schema = fresh()
+        return Effect.gen(function* () {
+          const storage = yield* JobStorage
+          const sql = yield* SqlClient.SqlClient
+          const many = Array.from({ length: 6_000 }, (_, n) =>
+            job({
+              queue: `q${n % 13}`,
+              due: { delay: n % 4 === 0 ? 0 : 3_600_000 },
+              payload: JSON.stringify("x".repeat(800))
+            })
+          )
+          yield* storage.insert(many)
+          yield* sql`ANALYZE ${sql(`${schema}.dbjobq_jobs`)}`
+          const fetched = Effect.map(
+            sql<{ readonly n: string }>`SELECT coalesce(sum(pg_stat_get_xact_tuples_returned(indexrelid)), 0) AS n
+              FROM pg_index WHERE indrelid = ${`${schema}.dbjobq_jobs`}::regclass`,
+            ([row]) => Number(row?.n)
+          )
+          const read = yield* sql.withTransaction(
+            Effect.zipRight(storage.claim({ names: ["mail"], limit: 10, owner: "w", lease: 10_000 }), fetched)
+          )
+          assert.isAbove(read, 0)
+          assert.isBelow(read, 1_000)
+        }).pipe(Effect.timeout("20 seconds"), Effect.provide(PgStorage.layer({ url, schema })))
+      })
     })
 
     it.live("an enqueue that was interrupted while it was written keeps no later one waiting", () => {

@@ -153,8 +153,8 @@ export const make = (settings: Settings, paused: boolean): Holds => {
     byId,
     running: () => running,
     wanted: (lane) => {
-      // a storage that records more slowly than jobs end would have ever more of them to record
-      // a storage that records more slowly than jobs end would have ever more of them to record
+      // A storage that records more slowly than jobs end would have ever more of them to record. With half, a job is seldom
+      // held for as long as V8 takes for two young collections, which would make it old.
       if (holds.endings.length > settings.prefetch / 2 + settings.concurrency) return 0
       const free = Math.max(0, Math.min(lane.limit - lane.running, settings.concurrency - running))
       const room = free + lane.ahead - lane.buffer.length

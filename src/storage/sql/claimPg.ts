@@ -4,15 +4,13 @@ import { Claimed } from "../../internal/claimed.js"
 import * as Monotonic from "../../internal/monotonic.js"
 import type { ClaimedJob } from "../../JobStorage.js"
 import type { Claim } from "./claimOrder.js"
-import { byClaimOrder } from "./claimOrder.js"
+import { byClaimOrder, many } from "./claimOrder.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as PgCall from "./pgCall.js"
 
 /** Milliseconds. What is more urgent than the backlog may be seen that much later. */
 const goesOn = 500
-/** A claim of fewer is that of a worker that does not claim ahead, and should see what is urgent. */
-const fewest = 100
 
 /** The last of the rows in claim order, where they are all of one queue and name. */
 const lastOfOne = (rows: ReadonlyArray<ClaimedJob>): ClaimedJob | undefined => {
@@ -27,7 +25,7 @@ const lastOfOne = (rows: ReadonlyArray<ClaimedJob>): ClaimedJob | undefined => {
 
 /**
  * While a long transaction is open, index entries of jobs that are claimed cannot be forgotten, and a claim from the
- * beginning walks over all of them. So one that follows a full one goes on where that ended, and for half a second it is
+ * beginning walks over all of them. So one of many jobs that follows a full one goes on where that ended, and for half a second it is
  * not looked whether something has come before that place.
  */
 export const claimPg = (db: Db): Claim => {
@@ -42,7 +40,7 @@ export const claimPg = (db: Db): Claim => {
   return ({ exceptQueues, lease, limit, names, owner, queues }) =>
     Effect.flatMap(Effect.clock, (clock) => {
       const now = Monotonic.unsafeNow(clock)
-      const before = limit < fewest || reached === undefined || now - reached.since > goesOn ? undefined : reached
+      const before = limit < many || reached === undefined || now - reached.since > goesOn ? undefined : reached
       const from = before?.last
       const claimed = call([
         db.storeClock ? null : clock.unsafeCurrentTimeMillis(),
@@ -58,7 +56,7 @@ export const claimPg = (db: Db): Claim => {
         from?.runAt ?? null,
         from?.id ?? null
       ])
-      if (limit < fewest) return claimed
+      if (limit < many) return claimed
       return Effect.tap(claimed, (rows) => {
         const last = rows.length < limit ? undefined : lastOfOne(rows)
         reached = last && { last, since: before?.since ?? now }

@@ -82,10 +82,11 @@ export const isTransient = (error: unknown): boolean => {
 export const isReadOnly = (error: unknown): boolean => driverError(error).code === "25006"
 
 /**
- * A prepared statement is not what its connection thinks: a pooler lends another one for each transaction, someone has
- * deallocated all, or a migration changed what it answers. Nothing of it was run.
+ * What a prepared statement is refused for that another would not be: its connection does not know it, or knows it already,
+ * as a pooler lends another for each transaction; or a migration changed what it answers, or is given. Nothing was done.
  */
-export const isUnprepared = (error: unknown): boolean => /^(26000|42P05|0A000)$/.test(driverError(error).code ?? "")
+export const isUnprepared = (error: unknown): boolean =>
+  /^(26000|42P05|0A000|42883)$/.test(driverError(error).code ?? "")
 
 export const isUniqueViolation = (error: unknown): boolean => {
   const { code } = driverError(error)

@@ -25,7 +25,7 @@ const statementOf = ({ schema }: Db, name: string, arity: number, answers: "rows
   const places = Array.from({ length: arity }, (_, i) => `$${i + 1}`).join(", ")
   const called = `${qualified(name, schema)}(${places}) AS answer`
   return {
-    name: `${name.replace("dbjobq_", "")}/${arity} ${schema ?? ""}`,
+    name: `${name.replace("dbjobq_", "")}/${arity} ${answers} ${schema ?? ""}`,
     text: answers === "rows" ? `SELECT * FROM ${called}` : `SELECT ${called}`
   }
 }

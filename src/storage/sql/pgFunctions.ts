@@ -5,7 +5,7 @@
  * claim, scan the table for what it has a key to, and compile what takes a millisecond; and left to itself it would go on
  * planning for each call what it thinks the actual values make cheaper.
  */
-import { leastRead } from "./claimOrder.js"
+import { leastRead, many } from "./claimOrder.js"
 import { qualified } from "./db.js"
 import { inserted } from "./row.js"
 import { settlement } from "./settlement.js"
@@ -13,9 +13,6 @@ import { settlement } from "./settlement.js"
 /** What a function is told the time is, or the store's own. */
 const present = (told: string) => `DECLARE
   present bigint := coalesce(${told}, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint);`
-
-/** A claim of that many is not an idle worker's, and not worth to count what waits. */
-const counted = 100
 
 const planned = "SET enable_seqscan = off SET enable_sort = off SET jit = off SET plan_cache_mode = force_generic_plan"
 
@@ -79,9 +76,11 @@ ${present("$1")}
   picked tid[];
   got integer;
 BEGIN
-  -- that many or fewer: all that may be claimed is, and no order has to be found
-  IF from_queue IS NULL AND wanted < ${counted} AND (SELECT count(*) FROM (SELECT FROM ${jobs} WHERE state = 'pending' LIMIT wanted + 1) AS few) <= wanted
-  THEN
+  -- as many wait or fewer: all that may be claimed is, and no order has to be found
+  IF from_queue IS NULL AND wanted < ${many} AND (
+    -- in the index's order, or the planner may collect all that wait before it counts
+    SELECT count(*) FROM (SELECT FROM ${jobs} WHERE state = 'pending' ORDER BY queue, name LIMIT wanted + 1) AS few
+  ) <= wanted THEN
     ${take(`SELECT j.ctid FROM ${jobs} AS j WHERE j.state = 'pending' AND j.name = ANY($2) AND ${open("j")}
       ORDER BY ${place("j")} LIMIT wanted FOR UPDATE OF j SKIP LOCKED`)}
     RETURN;

@@ -27,10 +27,11 @@ const backendOf = (client: PoolClient): unknown => Reflect.get(client, "processI
 /**
  * Each on a connection of its own, for at most so many milliseconds, the wait for a connection included. One that is
  * given up on, late or interrupted, is cancelled on the server, where that is known by its own number and not hidden by
- * a pooler, and its connection closed: it must not be lent again while the statement may still be under way.
+ * a pooler, and its connection closed: it must not be lent again while the statement may still be under way. A prepared one
+ * that is refused as such goes once more without a name, for as long again.
  */
 export const statements = (pool: Pool, millis: number): Single => {
-  /** Until a connection turns out not to be the one that the statement was prepared on. */
+  /** Until a prepared statement was refused as such: behind a pooler it would be, again and again. */
   let prepares = true
 
   const run = <A>(
