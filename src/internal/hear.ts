@@ -30,9 +30,9 @@ export const stream = (hear: Hear): Stream.Stream<Wakeup, StorageError> => {
     const unread = new Set<Wakeup>()
     const signal = Signal.make()
     const read = Effect.map(signal.wait, () => {
-      const wakeups = Chunk.fromIterable([...unread])
+      const all = Chunk.fromIterable([...unread])
       unread.clear()
-      return wakeups
+      return all
     })
     const hearing = hear((wakeup) => {
       unread.add(wakeup)

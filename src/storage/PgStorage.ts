@@ -128,7 +128,8 @@ const connect = (config: ReturnType<typeof configOf>) =>
   )
 
 /**
- * The storage with a connection pool of its own. Fails within `connectTimeout` when the server is down.
+ * The storage with a connection pool of its own. Fails within `connectTimeout` when the server is down. It prepares the
+ * statements that run for each job, until a pooler in transaction mode, say, does not know one on another connection.
  *
  * @since 0.1.0
  * @category layers

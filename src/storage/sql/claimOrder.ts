@@ -11,7 +11,7 @@ import type { ClaimedJob, ClaimRequest } from "../../JobStorage.js"
 export type Claim = (request: ClaimRequest) => Effect.Effect<ReadonlyArray<ClaimedJob>, SqlError | StorageError>
 
 /** A claim of fewer jobs is that of a worker that does not claim ahead, or is idle. */
-export const many = 100
+export const largeClaim = 100
 
 /** So many rows more than its fair share are read of each order: those of one are seldom spread evenly. */
 export const leastRead = 8

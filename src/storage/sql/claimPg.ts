@@ -4,7 +4,7 @@ import { Claimed } from "../../internal/claimed.js"
 import * as Monotonic from "../../internal/monotonic.js"
 import type { ClaimedJob } from "../../JobStorage.js"
 import type { Claim } from "./claimOrder.js"
-import { byClaimOrder, many } from "./claimOrder.js"
+import { byClaimOrder, largeClaim } from "./claimOrder.js"
 import type { Db } from "./db.js"
 import { whole } from "./db.js"
 import * as PgCall from "./pgCall.js"
@@ -25,8 +25,8 @@ const lastOfOne = (rows: ReadonlyArray<ClaimedJob>): ClaimedJob | undefined => {
 
 /**
  * While a long transaction is open, index entries of jobs that are claimed cannot be forgotten, and a claim from the
- * beginning walks over all of them. So one of many jobs that follows a full one goes on where that ended, and for half a second it is
- * not looked whether something has come before that place.
+ * beginning walks over all of them. So a large one that follows a full one goes on where that ended, and for half a second
+ * it is not looked whether something has come before that place.
  */
 export const claimPg = (db: Db): Claim => {
   const call = PgCall.rows(
@@ -38,12 +38,13 @@ export const claimPg = (db: Db): Claim => {
   /** Where the last claim ended, and when it was last begun from the beginning. */
   let reached: { readonly last: ClaimedJob; readonly since: number } | undefined
   return ({ exceptQueues, lease, limit, names, owner, queues }) =>
-    Effect.flatMap(Effect.clock, (clock) => {
-      const now = Monotonic.unsafeNow(clock)
-      const before = limit < many || reached === undefined || now - reached.since > goesOn ? undefined : reached
+    Effect.gen(function* () {
+      const present = yield* db.present
+      const now = yield* Monotonic.now
+      const before = limit < largeClaim || reached === undefined || now - reached.since > goesOn ? undefined : reached
       const from = before?.last
-      const claimed = call([
-        db.storeClock ? null : clock.unsafeCurrentTimeMillis(),
+      const rows = yield* call([
+        present,
         names,
         queues ?? null,
         exceptQueues ?? null,
@@ -56,10 +57,9 @@ export const claimPg = (db: Db): Claim => {
         from?.runAt ?? null,
         from?.id ?? null
       ])
-      if (limit < many) return claimed
-      return Effect.tap(claimed, (rows) => {
-        const last = rows.length < limit ? undefined : lastOfOne(rows)
-        reached = last && { last, since: before?.since ?? now }
-      })
+      if (limit < largeClaim) return rows
+      const last = rows.length < limit ? undefined : lastOfOne(rows)
+      reached = last && { last, since: before?.since ?? now }
+      return rows
     })
 }

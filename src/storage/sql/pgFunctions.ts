@@ -5,7 +5,7 @@
  * claim, scan the table for what it has a key to, and compile what takes a millisecond; and left to itself it would go on
  * planning for each call what it thinks the actual values make cheaper.
  */
-import { leastRead, many } from "./claimOrder.js"
+import { largeClaim, leastRead } from "./claimOrder.js"
 import { qualified } from "./db.js"
 import { inserted } from "./row.js"
 import { settlement } from "./settlement.js"
@@ -37,9 +37,8 @@ const claim = (schema: string | undefined): string => {
   const next = (rest: string) => `(SELECT j.queue, j.name, ${place("j")} FROM ${jobs} AS j
         WHERE j.state = 'pending' AND (j.queue, j.name) > (w.queue, w.name)${rest}
         ORDER BY j.queue, j.name, ${place("j")} LIMIT 1)`
-  const open = (
-    table: string
-  ) => `($3 IS NULL OR ${table}.queue = ANY($3)) AND ($4 IS NULL OR NOT (${table}.queue = ANY($4)))
+  const open = (table: string) => `($3 IS NULL OR ${table}.queue = ANY($3))
+      AND ($4 IS NULL OR NOT (${table}.queue = ANY($4)))
       AND ${table}.queue NOT IN (SELECT q.queue FROM ${qualified("dbjobq_queues", schema)} AS q WHERE q.paused)`
   // What is locked stays where it is, so it is found again by its place and not by its key. That is a statement of its
   // own, which sees what was committed up to the lock.
@@ -77,7 +76,7 @@ ${present("$1")}
   got integer;
 BEGIN
   -- as many wait or fewer: all that may be claimed is, and no order has to be found
-  IF from_queue IS NULL AND wanted < ${many} AND (
+  IF from_queue IS NULL AND wanted < ${largeClaim} AND (
     -- in the index's order, or the planner may collect all that wait before it counts
     SELECT count(*) FROM (SELECT FROM ${jobs} WHERE state = 'pending' ORDER BY queue, name LIMIT wanted + 1) AS few
   ) <= wanted THEN

@@ -16,7 +16,7 @@ const failed = (cause: unknown) => Effect.fail(new SqlError({ cause, message: "F
 interface Statement {
   readonly name?: string
   readonly text: string
-  readonly rowMode?: "array"
+  readonly rowMode?: "object" | "array"
 }
 
 const cancelling = "SELECT pg_cancel_backend($1)"
@@ -76,20 +76,17 @@ export const statements = (pool: Pool, millis: number): Single => {
         if (over) return found.release()
         client = found
         client.on("error", lost)
-        const { name, ...unnamed } = statement
-        const named = prepares && name !== undefined
-        client.query(
-          { ...(named ? statement : unnamed), values: [...values] },
-          (cause: Error | null, result: QueryResult) => {
-            if (!cause) return end(Effect.succeed(pick(result)), false)
-            if (named && isUnprepared(cause)) {
-              prepares = false
-              return end(run(unnamed, values, pick), false)
-            }
-            // a server that a failover has demoted stays so: the next connection may lead to its successor
-            end(failed(cause), isReadOnly(cause))
+        const name = prepares ? statement.name : undefined
+        const query = { ...statement, name, values: [...values] }
+        client.query(query, (cause: Error | null, result: QueryResult) => {
+          if (!cause) return end(Effect.succeed(pick(result)), false)
+          if (name !== undefined && isUnprepared(cause)) {
+            prepares = false
+            return end(run(statement, values, pick), false)
           }
-        )
+          // a server that a failover has demoted stays so: the next connection may lead to its successor
+          end(failed(cause), isReadOnly(cause))
+        })
       })
       return Effect.suspend(giveUp)
     })
@@ -104,8 +101,7 @@ export const statements = (pool: Pool, millis: number): Single => {
     execute: rows,
     executeRaw: (text, values) => run({ text }, values, (result) => result),
     executeValues: (text, values) => run({ text, rowMode: "array" }, values, (result) => result.rows),
-    executeNamed: ({ name, text }, values, rowMode) =>
-      run(rowMode === "array" ? { name, text, rowMode } : { name, text }, values, (result) => result.rows),
+    executeNamed: ({ name, text }, values, rowMode) => run({ name, text, rowMode }, values, (result) => result.rows),
     executeUnprepared: rows
   }
 }
